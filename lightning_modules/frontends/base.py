@@ -11,6 +11,27 @@ from torch import Tensor, nn
 Setting = str | int | float | bool | None
 
 
+def check_waveform(waveform: Tensor) -> None:
+    """Refuse waveforms that would give a wrong spectrogram or an obscure error.
+
+    Args:
+        waveform: Clips, expected as shape (batch, time), full scale 1.
+
+    Raises:
+        ValueError: If the shape is another one, the clips are empty, or not floating point.
+    """
+    if waveform.ndim != 2 or waveform.shape[1] == 0:
+        raise ValueError(
+            f"A front end expects waveforms of shape (batch, time), not {tuple(waveform.shape)}: "
+            "mix channels down, and add a batch dimension to a single clip."
+        )
+    if not waveform.is_floating_point():
+        raise ValueError(
+            f"A front end expects floating-point waveforms of full scale 1, not {waveform.dtype}: "
+            "divide integer samples by the maximum of their type."
+        )
+
+
 class Frontend(nn.Module, ABC):
     """A differentiable spectrogram, computed in fp32, clip by clip.
 
@@ -38,7 +59,9 @@ class Frontend(nn.Module, ABC):
     std: Tensor
     fitted: Tensor
 
-    def __init__(self, sample_rate: int, mean: float | None = None, std: float | None = None):
+    def __init__(
+        self, sample_rate: int, mean: float | None = None, std: float | None = None
+    ) -> None:
         super().__init__()
         if (mean is None) != (std is None):
             raise ValueError("Give both mean and std of the front end, or neither.")
@@ -96,8 +119,12 @@ class Frontend(nn.Module, ABC):
             waveform: Clips, shape (batch, time), full scale 1.
 
         Returns:
-            Standardised spectrograms in z-units, shape (batch, 1, height, width).
+            Standardised spectrograms in z-units, shape (batch, 1, height, width), in the precision
+            of the buffers: fp32, or fp64 after ``double()``.
+
+        Raises:
+            ValueError: If the waveforms are not (batch, time) or not floating point.
         """
+        check_waveform(waveform)
         with torch.autocast(waveform.device.type, enabled=False):
-            dtype = torch.promote_types(waveform.dtype, torch.float32)
-            return self.standardize(self.analyse(waveform.to(dtype))).unsqueeze(1)
+            return self.standardize(self.analyse(waveform.to(self.mean.dtype))).unsqueeze(1)

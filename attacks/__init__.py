@@ -1,0 +1,53 @@
+"""Attacks on audio models: any callable, any task, no Lightning needed.
+
+>>> import torch
+>>> from attacks import PGD, Linf
+>>> model = torch.nn.Linear(4, 2)
+>>> result = PGD(Linf(0.1), steps=5)(model, torch.zeros(3, 4), torch.ones(3, 2))
+>>> bool((result.size <= 0.1 + 1e-6).all())
+True
+"""
+
+from attacks.balls import L2, Ball, Linf
+from attacks.base import Attack, AttackResult, Problem
+from attacks.draws import Draws
+from attacks.gradient import BIM, FGSM, PGD
+from attacks.mode import attack_mode
+from attacks.noise import Noise
+from attacks.objectives import (
+    AbsoluteError,
+    CrossEntropy,
+    Objective,
+    RegressionObjective,
+    SquaredError,
+    Towards,
+)
+from attacks.sizes import l2_norm, linf_norm, snr_db
+from attacks.views import View, inject, prediction_of
+
+__all__ = [
+    "BIM",
+    "FGSM",
+    "L2",
+    "PGD",
+    "AbsoluteError",
+    "Attack",
+    "AttackResult",
+    "Ball",
+    "CrossEntropy",
+    "Draws",
+    "Linf",
+    "Noise",
+    "Objective",
+    "Problem",
+    "RegressionObjective",
+    "SquaredError",
+    "Towards",
+    "View",
+    "attack_mode",
+    "inject",
+    "l2_norm",
+    "linf_norm",
+    "prediction_of",
+    "snr_db",
+]

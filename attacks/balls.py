@@ -1,0 +1,118 @@
+"""Balls: which perturbations are allowed, clip by clip."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+from attacks.draws import Draws
+from attacks.sizes import l2_norm, linf_norm, per_clip
+
+
+class Ball(ABC):
+    """The set of allowed perturbations around a clip; every clip has a budget of its own.
+
+    Args:
+        eps: Budget in the unit of the attacked domain (z-units for standardised spectrograms).
+
+    Raises:
+        ValueError: If the budget is negative.
+    """
+
+    norm: ClassVar[str]
+    """Name of the norm in tables."""
+
+    def __init__(self, eps: float = 0.0) -> None:
+        if not eps >= 0:
+            raise ValueError(f"The budget of a ball cannot be {eps}; it is at least 0.")
+        self.eps = float(eps)
+
+    def __repr__(self) -> str:
+        """Show the class and its budget."""
+        return f"{type(self).__name__}(eps={self.eps:g})"
+
+    def at(self, eps: float) -> Self:
+        """The same kind of ball with another budget."""
+        ball = copy.copy(self)
+        Ball.__init__(ball, eps)
+        return ball
+
+    @abstractmethod
+    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+        """A random perturbation, uniform in the ball around each clip of ``x``."""
+
+    @abstractmethod
+    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+        """A random perturbation that spends the whole budget of each clip."""
+
+    @abstractmethod
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Steepest ascent of unit size in this norm; zero where the gradient is zero."""
+
+    @abstractmethod
+    def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
+        """The nearest allowed perturbation of each clip."""
+
+    @abstractmethod
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Size of each clip's perturbation in the unit of ``eps``, shape (batch,)."""
+
+
+class Linf(Ball):
+    """Every value may change by at most ``eps``."""
+
+    norm = "linf"
+
+    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+        """Each value uniform in [-eps, eps]."""
+        return draws.uniform(x).mul_(self.eps)
+
+    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+        """Each value -eps or eps: the energy that a sign attack spends, without its aim."""
+        return draws.uniform(x).sign_().mul_(self.eps)
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Sign of the gradient."""
+        return gradient.sign()
+
+    def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
+        """Clamp every value."""
+        return perturbation.clamp(-self.eps, self.eps)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Largest absolute value."""
+        return linf_norm(perturbation)
+
+
+class L2(Ball):
+    """The Euclidean norm of a clip's perturbation is at most ``eps``."""
+
+    norm = "l2"
+
+    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+        """Uniform in the Euclidean ball."""
+        radius = draws.uniform_per_clip(x) ** (1 / x[0].numel())
+        return self.surface(x, draws) * radius
+
+    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+        """Uniform on the Euclidean sphere."""
+        return self.direction(draws.normal(x)).mul_(self.eps)
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Gradient divided by its norm."""
+        # Scaled first: squares of tiny fp32 gradients underflow to a norm of zero.
+        scaled = gradient / per_clip(linf_norm(gradient).clamp_min(1e-38), gradient)
+        return scaled / per_clip(l2_norm(scaled).clamp_min(1e-12), scaled)
+
+    def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
+        """Shrink what is too long."""
+        norm = l2_norm(perturbation)
+        factor = (self.eps / norm.clamp_min(1e-38)).clamp_max(1.0)
+        return perturbation * per_clip(factor, perturbation)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Euclidean norm."""
+        return l2_norm(perturbation)

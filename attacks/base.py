@@ -1,0 +1,220 @@
+"""The attack: Ball x Objective x View x Solver."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+import torch
+from torch import Tensor
+
+from attacks.balls import Ball
+from attacks.draws import Draws
+from attacks.mode import attack_mode
+from attacks.objectives import Objective, SquaredError
+from attacks.views import Model, View
+
+Bounds = tuple[float, float]
+
+
+class Problem:
+    """What a solver may ask: values and gradients of the objective, counted.
+
+    Args:
+        forward: Function of the perturbed tensor.
+        x: The clean tensor, shape (batch, ...).
+        target: What the objective is measured against.
+        attack: Supplies ball, objective, view and bounds.
+    """
+
+    def __init__(self, forward: Model, x: Tensor, target: Tensor, attack: Attack) -> None:
+        self.forward = forward
+        self.x = x
+        self.target = target
+        self.attack = attack
+        self.gradient_queries = 0
+
+    def project(self, perturbation: Tensor) -> Tensor:
+        """Bring a perturbation back into the ball, and the result into the bounds."""
+        perturbation = self.attack.ball.project(perturbation, self.x)
+        if self.attack.bounds is None:
+            return perturbation
+        # Clipping moves towards the clean clip, so it cannot leave the ball again.
+        return (self.x + perturbation).clamp(*self.attack.bounds) - self.x
+
+    def value(self, perturbation: Tensor) -> Tensor:
+        """Objective per clip, shape (batch,), without gradient."""
+        with torch.no_grad():
+            return self._objective(perturbation)
+
+    def gradient(self, perturbation: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient of each clip's objective in its perturbation, and the values."""
+        self.gradient_queries += 1
+        perturbation = perturbation.detach().requires_grad_()
+        values = self._objective(perturbation)
+        # autograd.grad, never backward: parameter gradients may be accumulating.
+        (gradient,) = torch.autograd.grad(values.sum(), perturbation)
+        return gradient, values.detach()
+
+    def _objective(self, perturbation: Tensor) -> Tensor:
+        prediction = self.attack.view.read(self.forward(self.x + perturbation))
+        return self.attack.objective(prediction, self.target)
+
+
+@dataclass(frozen=True)
+class AttackResult:
+    """What an attack found; every number is recomputed from the returned tensor.
+
+    Attributes:
+        adversarial: The attacked tensor, shape (batch, ...).
+        perturbation: Attacked minus clean tensor.
+        clean_output: The model's output on the clean tensor, detached.
+        output: The model's output on the attacked tensor, detached.
+        clean_objective: Objective before the attack, shape (batch,).
+        objective: Objective after the attack, shape (batch,).
+        success: Whether each clip's attack reached its aim, shape (batch,), bool.
+        size: Size of each perturbation in the ball's norm, shape (batch,).
+        gradient_queries: Gradients of the objective that each clip cost.
+    """
+
+    adversarial: Tensor
+    perturbation: Tensor
+    clean_output: Any
+    output: Any
+    clean_objective: Tensor
+    objective: Tensor
+    success: Tensor
+    size: Tensor
+    gradient_queries: int
+
+
+class Attack(ABC):
+    """Base of every attack: subclasses solve, this class checks.
+
+    Any callable can be attacked. The model's mode, gradients and hooks and the global random
+    state are left as they were, also when the attack is interrupted.
+
+    Args:
+        ball: Which perturbations are allowed.
+        objective: What is maximised; ``None`` stands for ``SquaredError()``.
+        view: Where the perturbation lives and what is read; ``None`` stands for input and
+            prediction.
+        bounds: Smallest and largest allowed value of the attacked tensor; ``None`` for no bounds.
+        seed: First part of the key of every random number.
+    """
+
+    def __init__(
+        self,
+        ball: Ball,
+        objective: Objective | None = None,
+        view: View | None = None,
+        bounds: Bounds | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.ball = ball
+        self.objective = objective or SquaredError()
+        self.view = view or View()
+        self.bounds = bounds
+        self.seed = seed
+
+    def at(self, eps: float) -> Self:
+        """The same attack with another budget."""
+        attack = copy.copy(self)
+        attack.ball = self.ball.at(eps)
+        return attack
+
+    @abstractmethod
+    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+        """Find a perturbation, shape (batch, ...), that makes the objective large."""
+
+    def starts_at_clean(self) -> bool:
+        """Whether the first gradient is taken at the clean tensor."""
+        return False
+
+    @final
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        target: Tensor | None = None,
+        *,
+        index: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> AttackResult:
+        """Attack ``model`` at ``x``.
+
+        Args:
+            model: Any callable from (batch, ...) to a tensor or an output with a prediction.
+            x: Clean input, shape (batch, ...).
+            target: What the objective is measured against; ``None`` takes the model's own clean
+                prediction.
+            index: Stable numbers of the clips, shape (batch,), which key all random numbers;
+                results then do not depend on the batch.
+            generator: Source of random numbers for the whole batch, instead of ``index``.
+
+        Returns:
+            The attacked tensor and all that was measured on it.
+
+        Raises:
+            ValueError: If the target does not fit, or the first gradient must vanish.
+            FloatingPointError: If the model gives values or gradients that are not finite.
+        """
+        with attack_mode(model, x.device):
+            # Clones, because inference tensors cannot enter autograd.
+            x = x.detach().clone()
+            with self.view.bind(model, x) as (forward, start):
+                dtype = start.dtype
+                run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
+                start = start if dtype == torch.float64 else start.float()
+                return self._attack(run, start, target, Draws(self.seed, index, generator))
+
+    def _attack(
+        self, forward: Model, x: Tensor, target: Tensor | None, draws: Draws
+    ) -> AttackResult:
+        with torch.no_grad():
+            clean_output = forward(x)
+        clean = self.view.read(clean_output)
+        reference = clean.clone() if target is None else target.detach().clone()
+        self.objective.check(clean, reference)
+        if self.starts_at_clean() and self.objective.flat_at(clean, reference):
+            raise ValueError(
+                f"{type(self).__name__} starts at the clean clip, where the gradient of "
+                f"{type(self.objective).__name__} against the model's own prediction is zero: "
+                "give a target, or use PGD with random_start."
+            )
+        problem = Problem(forward, x, reference, self)
+        # The solver is not trusted: project again, then measure on what is handed out.
+        adversarial = x + problem.project(self.solve(problem, draws).detach())
+        with torch.no_grad():
+            output = forward(adversarial)
+            prediction = self.view.read(output)
+            result = AttackResult(
+                adversarial=adversarial,
+                perturbation=adversarial - x,
+                clean_output=clean_output,
+                output=output,
+                clean_objective=self.objective(clean, reference),
+                objective=self.objective(prediction, reference),
+                success=self.objective.success(prediction, clean, reference),
+                size=self.ball.size(adversarial - x),
+                gradient_queries=problem.gradient_queries,
+            )
+        _check_finite(result)
+        return result
+
+
+def _in_dtype(forward: Model, dtype: torch.dtype) -> Model:
+    """Keep the perturbation in fp32 and hand the model the precision that it was given."""
+    return forward if dtype == torch.float32 else lambda x: forward(x.to(dtype))
+
+
+def _check_finite(result: AttackResult) -> None:
+    for name, values in (("clean", result.clean_objective), ("attacked", result.objective)):
+        bad = int((~torch.isfinite(values)).sum())
+        if bad:
+            raise FloatingPointError(
+                f"The {name} objective of {bad} of {len(values)} clips is not finite; check the "
+                "clips and the model for NaN before you trust any robustness figure."
+            )

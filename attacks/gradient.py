@@ -1,0 +1,140 @@
+"""Attacks that follow the gradient with a fixed step: FGSM, BIM and PGD."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from attacks.balls import Ball
+from attacks.base import Attack, Bounds, Problem
+from attacks.draws import Draws
+from attacks.objectives import Objective
+from attacks.sizes import keep_worse
+from attacks.views import View
+
+
+class PGD(Attack):
+    """Projected gradient ascent (Madry et al., 2018, arXiv 1706.06083).
+
+    Args:
+        ball: Which perturbations are allowed.
+        objective: What is maximised; ``None`` stands for ``SquaredError()``.
+        steps: Number of steps, at least 1.
+        relative_step: Step size as a share of the budget, so that one setting serves a whole grid
+            of budgets; ``None`` stands for 2.5 / steps.
+        random_start: Start at a random point of the ball instead of the clean clip.
+        restarts: Number of random starts; the worst result of each clip is kept.
+        keep_best: Return the worst point on the path rather than the last one.
+        view: Where the perturbation lives and what is read.
+        bounds: Smallest and largest allowed value of the attacked tensor.
+        seed: First part of the key of every random number.
+
+    Raises:
+        ValueError: If there are no steps, no starts, or restarts that would all be the same.
+    """
+
+    def __init__(
+        self,
+        ball: Ball,
+        objective: Objective | None = None,
+        steps: int = 10,
+        relative_step: float | None = None,
+        random_start: bool = True,
+        restarts: int = 1,
+        keep_best: bool = True,
+        view: View | None = None,
+        bounds: Bounds | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(ball, objective, view, bounds, seed)
+        if steps < 1 or restarts < 1:
+            raise ValueError(f"PGD needs at least one step and one start, not {steps}, {restarts}.")
+        if restarts > 1 and not random_start:
+            raise ValueError("Restarts without random_start repeat one path; set random_start.")
+        self.steps = steps
+        self.relative_step = 2.5 / steps if relative_step is None else relative_step
+        self.random_start = random_start
+        self.restarts = restarts
+        self.keep_best = keep_best
+
+    def starts_at_clean(self) -> bool:
+        """Without a random start, or without a budget to move in."""
+        return not self.random_start
+
+    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+        """Climb from every start and keep each clip's worst result."""
+        best, value = self._climb(problem, draws.stream(0))
+        for restart in range(1, self.restarts):
+            other, other_value = self._climb(problem, draws.stream(restart))
+            best, value = keep_worse(best, value, other, other_value)
+        return best
+
+    def _climb(self, problem: Problem, draws: Draws) -> tuple[Tensor, Tensor]:
+        x = problem.x
+        point = self.ball.inside(x, draws) if self.random_start else torch.zeros_like(x)
+        point = problem.project(point)
+        best, value = point, x.new_full((len(x),), -torch.inf)
+        step = self.relative_step * self.ball.eps
+        for _ in range(self.steps):
+            gradient, here = problem.gradient(point)
+            if self.keep_best:
+                best, value = keep_worse(best, value, point, here)
+            point = problem.project(point + step * self.ball.direction(gradient))
+        if not self.keep_best and self.restarts == 1:
+            return point, value
+        last = problem.value(point)
+        return keep_worse(best, value, point, last) if self.keep_best else (point, last)
+
+
+class BIM(PGD):
+    """Basic iterative method: PGD from the clean clip (Kurakin et al., 2017, arXiv 1607.02533).
+
+    Args:
+        ball: Which perturbations are allowed.
+        objective: What is maximised; ``None`` stands for ``SquaredError()``.
+        steps: Number of steps, at least 1.
+        relative_step: Step size as a share of the budget; ``None`` stands for 2.5 / steps.
+        keep_best: Return the worst point on the path rather than the last one.
+        view: Where the perturbation lives and what is read.
+        bounds: Smallest and largest allowed value of the attacked tensor.
+        seed: First part of the key of every random number.
+    """
+
+    def __init__(
+        self,
+        ball: Ball,
+        objective: Objective | None = None,
+        steps: int = 10,
+        relative_step: float | None = None,
+        keep_best: bool = True,
+        view: View | None = None,
+        bounds: Bounds | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(
+            ball, objective, steps, relative_step, False, 1, keep_best, view, bounds, seed
+        )
+
+
+class FGSM(PGD):
+    """Fast gradient method: one step of the whole budget (Goodfellow et al., 2015, 1412.6572).
+
+    The sign of the gradient in the Linf ball, the normalised gradient in the L2 ball.
+
+    Args:
+        ball: Which perturbations are allowed.
+        objective: What is maximised; ``None`` stands for ``SquaredError()``.
+        view: Where the perturbation lives and what is read.
+        bounds: Smallest and largest allowed value of the attacked tensor.
+        seed: First part of the key of every random number.
+    """
+
+    def __init__(
+        self,
+        ball: Ball,
+        objective: Objective | None = None,
+        view: View | None = None,
+        bounds: Bounds | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(ball, objective, 1, 1.0, False, 1, False, view, bounds, seed)

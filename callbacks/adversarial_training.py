@@ -1,0 +1,130 @@
+"""Adversarial training for any LightningModule."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from attacks import Attack
+from callbacks.batches import BatchKeys
+from callbacks.recipes import Adversary, Madry, Recipe
+
+
+class AdversarialTraining(Callback):
+    """Trains any LightningModule against an attack, without a change to the module.
+
+    The module must be differentiable in its input and call itself in ``training_step``. The
+    callback wraps ``training_step`` while ``fit`` runs and unwraps it afterwards, also after an
+    exception; it does nothing in other stages. In terms of the loop::
+
+        for batch in loader:
+            recipe.step(module.training_step, batch, adversary)   # instead of training_step(batch)
+            backward, optimiser step                              # unchanged
+            recipe.after_batch(trainer, batch, adversary, stepped)
+
+    Random numbers of the attack are keyed by (seed, process, epoch, batch): the order of the data
+    is not disturbed, and a resumed run makes the attacks of the uninterrupted one.
+
+    Args:
+        attack: What to train against, with its budget.
+        recipe: How clean and adversarial batches combine; ``None`` stands for ``Madry()``.
+        keys: Where batches hold input and target; ``None`` finds the usual places.
+        warmup_epochs: Ordinary epochs before the first attack.
+        seed: First part of the key of every random number.
+    """
+
+    def __init__(
+        self,
+        attack: Attack,
+        recipe: Recipe | None = None,
+        keys: BatchKeys | None = None,
+        warmup_epochs: int = 0,
+        seed: int = 0,
+    ) -> None:
+        self.attack = attack
+        self.recipe = recipe or Madry()
+        self.keys = keys or BatchKeys()
+        self.warmup_epochs = warmup_epochs
+        self.seed = seed
+        self._batch_idx = 0
+        self._steps_before = 0
+        self._wrapped: LightningModule | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Wrap ``training_step`` for ``fit``."""
+        if stage != "fit":
+            return
+        if self.recipe.replaces_step and not pl_module.automatic_optimization:
+            raise MisconfigurationException(
+                f"{type(self.recipe).__name__} takes optimiser steps of its own, which a module "
+                "with manual optimisation does not allow; use the Madry recipe."
+            )
+        self._unwrap()
+        original = pl_module.training_step
+
+        # Lightning reads the signature to decide what to pass, so the wrapper must show the same.
+        @functools.wraps(original)
+        def training_step(batch: Any, *args: Any, **kwargs: Any) -> Any:
+            def step(b: Any) -> Any:
+                return original(b, *args, **kwargs)
+
+            if not self._active(trainer):
+                return step(batch)
+            return self.recipe.step(step, batch, self._adversary(trainer, pl_module, "step"))
+
+        pl_module.training_step = training_step  # type: ignore[method-assign]
+        self._wrapped = pl_module
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Note where training stands."""
+        self._batch_idx = batch_idx
+        self._steps_before = trainer.global_step
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Let the recipe act after the batch."""
+        if self._active(trainer):
+            stepped = trainer.global_step > self._steps_before
+            adversary = self._adversary(trainer, pl_module, "after")
+            self.recipe.after_batch(trainer, batch, adversary, stepped)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Unwrap: ``teardown`` does not run after an exception."""
+        self._unwrap()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Unwrap."""
+        self._unwrap()
+
+    def _active(self, trainer: Trainer) -> bool:
+        return trainer.current_epoch >= self.warmup_epochs
+
+    def _unwrap(self) -> None:
+        if self._wrapped is not None:
+            del self._wrapped.training_step
+            self._wrapped = None
+
+    def _adversary(self, trainer: Trainer, module: LightningModule, part: str) -> Adversary:
+        key = (self.seed, trainer.global_rank, trainer.current_epoch, self._batch_idx, part)
+        digest = hashlib.blake2b(repr(key).encode(), digest_size=7).digest()
+        generator = torch.Generator(module.device).manual_seed(int.from_bytes(digest, "big"))
+        return Adversary(module, self.attack, self.keys, generator)

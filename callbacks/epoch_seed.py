@@ -1,0 +1,34 @@
+"""Randomness that survives an interruption."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class EpochSeed(Callback):
+    """Seeds the global random state at the start of every training epoch.
+
+    Dropout and other layers draw from the global random state, which no checkpoint holds. Seeded
+    by (seed, process, epoch), a run that was killed and resumed from the checkpoint of an epoch
+    draws the same numbers as the uninterrupted one.
+
+    Args:
+        seed: First part of the key; ``None`` takes the seed of the run.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed Python, NumPy and torch."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.seed is None else self.seed
+        # Primes keep the keys of neighbouring seeds, processes and epochs apart.
+        key = seed * 1_000_003 + trainer.current_epoch * 10_007 + trainer.global_rank * 101
+        random.seed(key)
+        np.random.seed(key % 2**32)
+        torch.manual_seed(key)

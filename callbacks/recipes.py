@@ -1,0 +1,167 @@
+"""Recipes: how clean and adversarial batches combine in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.distributed
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+
+from attacks import Attack, AttackResult, inject
+from callbacks.batches import BatchKeys
+
+TrainingStep = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Adversary:
+    """The attack of one training batch.
+
+    Args:
+        module: The module in training, not wrapped for distribution.
+        attack: What it trains against.
+        keys: Where its batches hold input and target.
+        generator: Random numbers of this batch.
+    """
+
+    module: LightningModule
+    attack: Attack
+    keys: BatchKeys
+    generator: torch.Generator
+
+    def craft(self, batch: Any) -> AttackResult:
+        """Attack the batch; the module's mode and gradients stay untouched."""
+        x, target = self.keys.read(batch)
+        return self.attack(self.module, x, target, generator=self.generator)
+
+    def step(self, training_step: TrainingStep, batch: Any, result: AttackResult) -> Any:
+        """Run the module's own training step on the attacked batch."""
+        name = self.attack.view.perturb_at
+        if name is not None:
+            x = self.keys.read(batch)[0]
+            with inject(self.module, name, result.adversarial.to(x.dtype)):
+                return training_step(batch)
+        x = self.keys.read(batch)[0]
+        return training_step(self.keys.replace(batch, result.adversarial.to(x.dtype)))
+
+    def loss(self, batch: Any, result: AttackResult) -> Tensor:
+        """The attack's objective on the attacked batch, a scalar with a graph to the parameters."""
+        x, target = self.keys.read(batch)
+        with self.attack.view.bind(self.module, x) as (forward, start):
+            output = forward(result.adversarial.to(start.dtype))
+            prediction = self.attack.view.read(output)
+            return self.attack.objective(prediction.float(), target).mean()
+
+
+class Recipe:
+    """How an adversary enters training; both hooks may be overridden."""
+
+    replaces_step: ClassVar[bool] = False
+    """Whether the recipe takes an optimiser step of its own, which manual optimisation forbids."""
+
+    def step(self, training_step: TrainingStep, batch: Any, adversary: Adversary) -> Any:
+        """Stand in for ``training_step(batch)``; must call it exactly once, or logs double."""
+        return training_step(batch)
+
+    def after_batch(
+        self,
+        trainer: Trainer,
+        batch: Any,
+        adversary: Adversary,
+        stepped: bool,
+    ) -> None:
+        """Act after a batch.
+
+        Args:
+            trainer: The trainer.
+            batch: The clean batch.
+            adversary: The attack of this batch.
+            stepped: Whether the optimiser stepped, or gradients are still accumulating.
+        """
+
+
+class Madry(Recipe):
+    """Train on the adversarial batch instead of the clean one (Madry et al., 2018, eq. 2.1)."""
+
+    def step(self, training_step: TrainingStep, batch: Any, adversary: Adversary) -> Any:
+        """Attack, then train on what came out."""
+        return adversary.step(training_step, batch, adversary.craft(batch))
+
+
+class AdditionalStep(Recipe):
+    """After each ordinary step of every n-th epoch, one more step on the adversarial batch.
+
+    The recipe of Hoedt et al. (SMC 2025) with n = 5. The additional step minimises the attack's
+    objective against the batch's target, for an emotion model the emotion loss alone. It takes the
+    optimiser's current learning rate and is not counted in the trainer's steps; gradients are
+    averaged over processes and clipped as the trainer clips them.
+
+    Args:
+        every_n_epochs: Epochs n, 2n, 3n ... counted from 1 have the additional steps.
+
+    Raises:
+        ValueError: If ``every_n_epochs`` is less than 1.
+    """
+
+    replaces_step = True
+
+    def __init__(self, every_n_epochs: int = 5) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs is at least 1, not {every_n_epochs}.")
+        self.every_n_epochs = every_n_epochs
+        self._waiting: list[Any] = []
+
+    def after_batch(
+        self,
+        trainer: Trainer,
+        batch: Any,
+        adversary: Adversary,
+        stepped: bool,
+    ) -> None:
+        """Attack the updated module and step once for all batches of the accumulation window."""
+        if (trainer.current_epoch + 1) % self.every_n_epochs:
+            return
+        self._waiting.append(batch)
+        if stepped:
+            batches, self._waiting = self._waiting, []
+            _additional_step(trainer, batches, adversary)
+
+
+def _additional_step(trainer: Trainer, batches: list[Any], adversary: Adversary) -> None:
+    if len(trainer.optimizers) != 1 or trainer.precision == "16-mixed":
+        raise MisconfigurationException(
+            "AdditionalStep needs one optimiser and no fp16 loss scaling (use bf16-mixed); got "
+            f"{len(trainer.optimizers)} optimisers and precision {trainer.precision}."
+        )
+    optimizer, module = trainer.optimizers[0], adversary.module
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    optimizer.zero_grad()
+    for batch in batches:
+        result = adversary.craft(batch)
+        with trainer.precision_plugin.forward_context():
+            loss = adversary.loss(batch, result) / len(batches)
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+    _average_over_processes([p.grad for p in parameters if p.grad is not None])
+    module.clip_gradients(
+        optimizer,
+        gradient_clip_val=trainer.gradient_clip_val,
+        gradient_clip_algorithm=trainer.gradient_clip_algorithm,
+    )
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _average_over_processes(gradients: list[Tensor]) -> None:
+    # This step does not pass through the distributed wrapper, whose hooks would average.
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        for gradient in gradients:
+            torch.distributed.all_reduce(gradient)
+            gradient /= torch.distributed.get_world_size()

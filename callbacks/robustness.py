@@ -1,0 +1,232 @@
+"""Robustness evaluation for any LightningModule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import torch.distributed
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+
+from attacks import Attack
+from callbacks.batches import BatchKeys, clip_index
+from callbacks.media import Media, log_to_wandb
+from callbacks.robustness_table import Cell, Names, RobustnessTable, stacked, write_table
+
+
+class RobustnessEvaluation(Callback):
+    """Attacks every clip at ``validate`` and ``test`` with named attacks at several budgets.
+
+    Writes one row per clip, attack and budget to ``robustness.parquet`` (``robustness-val.parquet``
+    for validation) in the run's folder, logs the module's scores, the share of successes and the
+    achieved norms as ``<stage>/<attack>@<budget>/<figure>``, and prints them; ``worst`` takes for
+    every clip the attack that hurt it most. Scores are computed from all clips of all processes, each
+    clip once, in fp32, outside autocast.
+
+    A module that has ``scores(prediction, target) -> dict[str, float]`` is scored by it; of any
+    other module the mean error per clip is reported: mean absolute error, or the share of wrong
+    classes.
+
+    Args:
+        attacks: Attacks by the name they have in tables.
+        budgets: Budgets that every attack is run at, in the unit of its domain.
+        keys: Where batches hold input and target; ``None`` finds the usual places.
+        every_n_epochs: Evaluate at every n-th validation inside ``fit``, too; ``None`` does not.
+        media_clips: Number of clips whose clean and attacked input is shown in W&B.
+
+    Raises:
+        ValueError: If there is no attack or no budget, or a budget is repeated.
+    """
+
+    def __init__(
+        self,
+        attacks: dict[str, Attack],
+        budgets: Sequence[float],
+        keys: BatchKeys | None = None,
+        every_n_epochs: int | None = None,
+        media_clips: int = 4,
+    ) -> None:
+        if not attacks or not budgets or len(set(budgets)) < len(budgets):
+            raise ValueError(
+                "RobustnessEvaluation needs at least one attack and distinct budgets, not "
+                f"{sorted(attacks)} at {list(budgets)}."
+            )
+        self.attacks = attacks
+        self.budgets = sorted(budgets)
+        self.keys = keys or BatchKeys()
+        self.every_n_epochs = every_n_epochs
+        self.media_clips = media_clips
+        self._table: RobustnessTable | None = None
+        self._media = Media(media_clips)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin, if this validation is to be evaluated."""
+        if trainer.sanity_checking:
+            return
+        inside_fit = trainer.state.fn == "fit"
+        n = self.every_n_epochs
+        if not inside_fit or (n is not None and trainer.current_epoch % n == 0):
+            self._begin()
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        self._begin()
+
+    def _begin(self) -> None:
+        if torch.is_inference_mode_enabled():
+            raise MisconfigurationException(
+                "RobustnessEvaluation needs gradients, which inference mode forbids: set "
+                "trainer.inference_mode to false."
+            )
+        self._table = RobustnessTable()
+        self._media = Media(self.media_clips)
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Attack a validation batch."""
+        if not trainer.sanity_checking:
+            self._attack(trainer, pl_module, batch, batch_idx, dataloader_idx)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Attack a test batch."""
+        self._attack(trainer, pl_module, batch, batch_idx, dataloader_idx)
+
+    def _attack(
+        self,
+        trainer: Trainer,
+        module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        if self._table is None:
+            return
+        if dataloader_idx > 0:
+            raise MisconfigurationException(
+                "RobustnessEvaluation evaluates one dataloader; give one per run."
+            )
+        x, target = self.keys.read(batch)
+        index = clip_index(batch)
+        if index is None:
+            index = _position(trainer, batch_idx, len(x))
+        concepts = batch.get("concepts") if isinstance(batch, dict) else None
+        for cell in self._cells(str(self.keys.input_key(batch))):
+            result = cell.attack(module, x, target, index=index)
+            self._table.add(cell, result, target, index, concepts)
+            self._media.add(cell, result, index)
+
+    def _cells(self, input_key: str) -> list[Cell]:
+        return [
+            Cell(name, attack.at(budget), budget, attack.view.perturb_at or input_key)
+            for name, attack in self.attacks.items()
+            for budget in self.budgets
+        ]
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score, log and write."""
+        self._finish(trainer, pl_module, "val", "robustness-val.parquet")
+
+    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score, log and write."""
+        self._finish(trainer, pl_module, "test", "robustness.parquet")
+
+    def _finish(self, trainer: Trainer, module: LightningModule, stage: str, file: str) -> None:
+        table, self._table = self._table, None
+        if table is None:
+            return
+        table.rows = _from_all_processes(table.rows)
+        names = Names.of(getattr(trainer, "datamodule", None))
+        frame = table.frame(names)
+        figures = aggregate(frame, module)
+        module.log_dict(
+            {f"{stage}/{c}/{name}": v for c, fs in figures.items() for name, v in fs.items()}
+        )
+        if trainer.is_global_zero:
+            path = Path(trainer.default_root_dir) / file
+            write_table(frame, names, stage, path)
+            log_to_wandb(trainer, module, frame, names, self._media, stage)
+            clips = frame["index"].nunique()
+            rank_zero_info(f"\n{_text(figures)}\n{clips} clips; one row per attack in {path}")
+
+
+def aggregate(frame: pd.DataFrame, module: object) -> dict[str, dict[str, float]]:
+    """Figures of the clean clips, of every attack and budget, and of the worst attack per clip.
+
+    Args:
+        frame: What ``RobustnessTable.frame`` gave.
+        module: Scored by its own ``scores`` if it has them, else by the mean error per clip.
+
+    Returns:
+        Figures by ``clean``, ``<attack>@<budget>`` and ``worst@<budget>``: the scores; of attacks
+        also the share of successes and the mean achieved norms, and for waveforms ``snr_db``.
+    """
+    groups = [(str(a), float(str(b)), g) for (a, b), g in frame.groupby(["attack", "budget"])]
+    figures = {"clean": _scores(groups[0][2], module, "clean")}
+    for attack, budget, group in groups:
+        measured = {
+            column: float(group[column].mean())
+            for column in ("success", "achieved_linf", "achieved_l2", "snr_db")
+            if group[column].notna().all()
+        }
+        figures[f"{attack}@{budget:g}"] = _scores(group, module, "attacked") | measured
+    for budget in sorted({budget for _, budget, _ in groups}):
+        at_budget = frame[frame["budget"] == budget]
+        if at_budget["domain"].nunique() > 1 or at_budget["norm"].nunique() > 1:
+            continue  # budgets of different domains or norms are not comparable
+        worst = at_budget.loc[at_budget.groupby("index")["attacked_error"].idxmax()]
+        figures[f"worst@{budget:g}"] = _scores(worst, module, "attacked")
+    return figures
+
+
+def _scores(group: pd.DataFrame, module: object, state: str) -> dict[str, float]:
+    score = getattr(module, "scores", None)
+    if not callable(score):
+        return {"error": float(group[f"{state}_error"].mean())}
+    scores = score(stacked(group, f"{state}_prediction"), stacked(group, "target"))
+    # Scores of single outputs stand in the table; here they would drown the rest.
+    return {name: value for name, value in scores.items() if "/" not in name}
+
+
+def _text(figures: dict[str, dict[str, float]]) -> str:
+    table = pd.DataFrame.from_dict(figures, orient="index")
+    return table.to_string(float_format=lambda value: f"{value:.3f}", na_rep="")
+
+
+def _position(trainer: Trainer, batch_idx: int, size: int) -> Tensor:
+    """Number of each clip in a foreign data set, whatever the number of processes."""
+    loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+    loader = loaders[0] if isinstance(loaders, list | tuple) else loaders
+    first = batch_idx * (getattr(loader, "batch_size", None) or size)
+    position = (first + torch.arange(size)) * trainer.world_size + trainer.global_rank
+    dataset = getattr(loader, "dataset", None)
+    # Distributed samplers fill the last batch with the first clips again.
+    return position % len(dataset) if isinstance(dataset, Sized) else position
+
+
+def _from_all_processes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return rows
+    parts: list[list[dict[str, Any]]] = [[] for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(parts, rows)
+    return [row for part in parts for row in part]

@@ -1,0 +1,196 @@
+"""The table of a robustness evaluation: one row per clip, attack and budget."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from attacks import Attack, AttackResult, l2_norm, linf_norm, prediction_of, snr_db
+
+_COLUMNS = {
+    "clip": pa.string(),
+    "index": pa.int64(),
+    "attack": pa.string(),
+    "domain": pa.string(),
+    "norm": pa.string(),
+    "budget": pa.float64(),
+    "achieved_linf": pa.float64(),
+    "achieved_l2": pa.float64(),
+    "snr_db": pa.float64(),
+    "target": pa.list_(pa.float64()),
+    "clean_prediction": pa.list_(pa.float64()),
+    "attacked_prediction": pa.list_(pa.float64()),
+    "target_concepts": pa.list_(pa.float64()),
+    "clean_concepts": pa.list_(pa.float64()),
+    "attacked_concepts": pa.list_(pa.float64()),
+    "clean_error": pa.float64(),
+    "attacked_error": pa.float64(),
+    "success": pa.bool_(),
+    "gradient_queries": pa.int64(),
+}
+
+
+@dataclass
+class Names:
+    """What the numbers in a table stand for.
+
+    Attributes:
+        clips: Names of the clips by index; without them a clip is called by its number.
+        targets: Names of the outputs.
+        concepts: Names of the bottleneck's values.
+    """
+
+    clips: Sequence[str] = ()
+    targets: Sequence[str] = ()
+    concepts: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, datamodule: object) -> Names:
+        """What a data module says about its clips, targets and concepts."""
+        fields = (("clips", "clip_ids"), ("targets", "target_names"), ("concepts", "concept_names"))
+        return cls(**{ours: list(getattr(datamodule, theirs, ())) for ours, theirs in fields})
+
+    def clip(self, index: int) -> str:
+        """Name of a clip."""
+        return str(self.clips[index]) if index < len(self.clips) else str(index)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One attack at one budget.
+
+    Attributes:
+        name: Configured name of the attack.
+        attack: The attack.
+        budget: Its budget in the unit of the domain.
+        domain: Where the perturbation lives.
+    """
+
+    name: str
+    attack: Attack
+    budget: float
+    domain: str
+
+
+def per_clip_error(prediction: Tensor, target: Tensor) -> Tensor:
+    """Error of each clip, shape (batch,): mean absolute error of real values, else wrong class."""
+    if prediction.shape == target.shape:
+        return (prediction - target).abs().flatten(1).mean(1)
+    return (prediction.argmax(1) != target).double()
+
+
+@dataclass
+class RobustnessTable:
+    """Collects attacked batches and becomes a table.
+
+    Attributes:
+        rows: One mapping per clip, attack and budget.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(
+        self,
+        cell: Cell,
+        result: AttackResult,
+        target: Tensor,
+        index: Tensor,
+        target_concepts: Tensor | None,
+    ) -> None:
+        """Add an attacked batch.
+
+        Args:
+            cell: Which attack at which budget.
+            result: What it found.
+            target: True values or classes of the clips.
+            index: Stable numbers of the clips, shape (batch,).
+            target_concepts: True concepts, where the data has them.
+        """
+        clean, attacked = result.clean_output, result.output
+        columns: dict[str, Tensor | None] = {
+            "index": index,
+            "achieved_linf": linf_norm(result.perturbation),
+            "achieved_l2": l2_norm(result.perturbation),
+            "snr_db": _snr(cell.domain, result),
+            "target": target.reshape(len(target), -1),
+            "clean_prediction": prediction_of(clean),
+            "attacked_prediction": prediction_of(attacked),
+            "target_concepts": target_concepts,
+            "clean_concepts": getattr(clean, "concepts", None),
+            "attacked_concepts": getattr(attacked, "concepts", None),
+            "clean_error": per_clip_error(prediction_of(clean), target),
+            "attacked_error": per_clip_error(prediction_of(attacked), target),
+            "success": result.success,
+        }
+        shared = {
+            "attack": cell.name,
+            "domain": cell.domain,
+            "norm": cell.attack.ball.norm,
+            "budget": cell.budget,
+            "gradient_queries": result.gradient_queries,
+        }
+        values = {name: _listed(column, len(index)) for name, column in columns.items()}
+        self.rows += [
+            shared | {name: column[i] for name, column in values.items()} for i in range(len(index))
+        ]
+
+    def frame(self, names: Names) -> pd.DataFrame:
+        """The rows of all clips, each clip once, ordered by attack, budget and clip."""
+        keys = ["attack", "domain", "norm", "budget", "index"]
+        frame = pd.DataFrame(self.rows).drop_duplicates(keys).reset_index(drop=True)
+        frame["clip"] = [names.clip(index) for index in frame["index"]]
+        order = {name: i for i, name in enumerate(dict.fromkeys(frame["attack"]))}
+        frame = frame.sort_values(keys, key=lambda c: c.map(order) if c.name == "attack" else c)
+        return frame[list(_COLUMNS)].reset_index(drop=True)
+
+
+def write_table(frame: pd.DataFrame, names: Names, stage: str, path: Path) -> None:
+    """Write a table so that it is there whole or not at all.
+
+    Args:
+        frame: What ``RobustnessTable.frame`` gave.
+        names: What the numbers stand for; kept in the file's metadata.
+        stage: ``val`` or ``test``.
+        path: Where to write it.
+    """
+    meaning = {
+        "target_names": list(names.targets),
+        "concept_names": list(names.concepts),
+        "stage": stage,
+    }
+    schema = pa.schema(list(_COLUMNS.items()), {"steadyear": json.dumps(meaning)})
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    pq.write_table(table.replace_schema_metadata(schema.metadata), partial)
+    partial.replace(path)
+
+
+def stacked(frame: pd.DataFrame, column: str) -> Tensor:
+    """A column of lists as a tensor, shape (clips, values)."""
+    return torch.tensor(frame[column].tolist(), dtype=torch.float64)
+
+
+def _snr(domain: str, result: AttackResult) -> Tensor | None:
+    # Only a waveform is a signal; standardised spectrograms have no signal-to-noise ratio.
+    if domain != "waveform":
+        return None
+    clean = result.adversarial - result.perturbation
+    return snr_db(clean.flatten(1), result.perturbation.flatten(1))
+
+
+def _listed(column: Tensor | None, length: int) -> list[Any]:
+    if column is None:
+        return [None] * length
+    values = column.detach().cpu()
+    return list((values.double() if values.is_floating_point() else values).tolist())

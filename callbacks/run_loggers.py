@@ -1,0 +1,91 @@
+"""Loggers that write into the folder of a run."""
+
+from __future__ import annotations
+
+import csv
+import netrc
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import wandb
+from lightning.fabric.loggers.csv_logs import _ExperimentWriter
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.fabric.loggers.logger import rank_zero_experiment
+
+
+class RunCSVLogger(CSVLogger):
+    """Appends to ``metrics.csv`` in the run's folder; a test or a resumed fit loses nothing.
+
+    Args:
+        save_dir: Folder of the run; the command line fills it in.
+        flush_logs_every_n_steps: How often to write to disk.
+    """
+
+    def __init__(self, save_dir: str = ".", flush_logs_every_n_steps: int = 100) -> None:
+        super().__init__(save_dir, "", "", "", flush_logs_every_n_steps)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> _ExperimentWriter:
+        """Writer of the metrics."""
+        if self._experiment is None:
+            self._experiment = _AppendingWriter(self.log_dir)
+        return self._experiment
+
+
+class _AppendingWriter(_ExperimentWriter):
+    def _check_log_dir_exists(self) -> None:
+        # The parent deletes what an earlier stage wrote; go on below its header instead.
+        path = Path(self.metrics_file_path)
+        if path.is_file():
+            with path.open(newline="") as file:
+                self.metrics_keys = next(csv.reader(file), [])
+
+
+class RunWandbLogger(WandbLogger):
+    """W&B logger that works without an account and without a network.
+
+    Args:
+        project: W&B project.
+        save_dir: Folder of the run; the command line fills it in.
+        name: Name of the run; the command line fills it in.
+        group: Runs of one experiment; the command line fills it in.
+        id: Stable id, so that ``fit`` and ``test`` of a run share one W&B run; the command line
+            fills it in.
+        offline: Whether to write to disk only, for ``wandb sync`` later; ``None`` is offline unless
+            the user is logged in.
+        tags: Tags of the run.
+    """
+
+    def __init__(
+        self,
+        project: str = "steadyear",
+        save_dir: str = ".",
+        name: str | None = None,
+        group: str | None = None,
+        id: str | None = None,
+        offline: bool | None = None,
+        tags: list[str] | None = None,
+    ) -> None:
+        if offline is None:
+            offline = not logged_in()
+        extra: dict[str, Any] = {"group": group, "tags": tags}
+        super().__init__(
+            name=name, save_dir=save_dir, id=id, project=project, offline=offline, **extra
+        )
+
+
+def logged_in() -> bool:
+    """Whether W&B knows an account: by the environment or by the netrc file of ``wandb login``."""
+    if os.environ.get("WANDB_MODE") in {"offline", "dryrun", "disabled"}:
+        return False
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(wandb.Settings().base_url).hostname or ""
+    file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    try:
+        return netrc.netrc(file).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

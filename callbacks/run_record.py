@@ -1,0 +1,99 @@
+"""What a run leaves in its folder besides metrics and checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
+
+_PACKAGES = ("steadyear", "torch", "torchaudio", "lightning", "torchmetrics")
+
+
+class RunRecord(SaveConfigCallback):
+    """Writes ``config-<stage>.yaml`` and ``run.json``, and the whole configuration to W&B.
+
+    Every stage has a file of its own, so ``test`` does not overwrite the configuration of ``fit``.
+    ``run.json`` says what ``steadyear compare`` needs to know: experiment, run, system, seed,
+    training time, epochs, parameters, device and versions.
+    """
+
+    _started = 0.0
+    _seconds_before = 0.0
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Write the configuration; called on the first process only."""
+        folder = Path(trainer.default_root_dir)
+        text = self.parser.dump(self.config, skip_none=False)
+        name = getattr(stage, "value", stage)
+        write_text(folder / f"config-{name}.yaml", text)
+        config = yaml.safe_load(text)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update(config, allow_val_change=True)
+        record = read_record(folder)
+        experiment = str(config.get("experiment"))
+        record |= {
+            "format": 1,
+            "experiment": experiment,
+            "run": str(config.get("run")),
+            "system": experiment.rsplit("/", 1)[-1],
+            "seed": config.get("seed_everything"),
+            "parameters": sum(p.numel() for p in pl_module.parameters()),
+            "device": device_name(trainer),
+            "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+        }
+        record.setdefault("created", datetime.now(UTC).isoformat(timespec="seconds"))
+        record.setdefault("fit_seconds", None)
+        record.setdefault("epochs", None)
+        write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock; a resumed run goes on where it was."""
+        self._started = time.monotonic()
+        resumed = trainer.current_epoch > 0
+        before = read_record(Path(trainer.default_root_dir)).get("fit_seconds")
+        self._seconds_before = float(before or 0.0) if resumed else 0.0
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note training time and epochs; every epoch, because a run may be killed."""
+        if not trainer.is_global_zero:
+            return
+        folder = Path(trainer.default_root_dir)
+        record = read_record(folder)
+        seconds = self._seconds_before + time.monotonic() - self._started
+        record |= {"fit_seconds": round(seconds, 3), "epochs": trainer.current_epoch + 1}
+        write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of a run so far; empty for a new run."""
+    path = folder / "run.json"
+    return dict(json.loads(path.read_text())) if path.is_file() else {}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def device_name(trainer: Trainer) -> str:
+    """Kind of device that the run used, with the chip's name where there is one."""
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return device.type

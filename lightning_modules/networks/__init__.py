@@ -1,0 +1,6 @@
+"""Plain networks: from spectrograms to embeddings, and from embeddings to predictions."""
+
+from lightning_modules.networks.heads import A2B2E, A2E, A2M2E
+from lightning_modules.networks.vgg import AudioVGG
+
+__all__ = ["A2B2E", "A2E", "A2M2E", "AudioVGG"]

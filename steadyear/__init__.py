@@ -1,0 +1,1 @@
+"""SteadyEar: train audio models, attack them, and compare their robustness."""

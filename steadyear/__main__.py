@@ -1,0 +1,66 @@
+"""Entry point of ``steadyear`` and ``python -m steadyear``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from steadyear.layout import check_layout
+
+EXTRA = """
+Also:
+    steadyear compare RUN... [--out DIR]   compare tested runs: table, figures, report
+    steadyear demo [--out DIR]             train, attack and compare on synthetic music
+"""
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run a command; bad input ends in one message instead of a traceback.
+
+    Args:
+        args: Arguments as on the command line; ``None`` takes the real ones.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    # LightningCLI distrusts arguments that come beside others on the real command line.
+    sys.argv = sys.argv[:1]
+    check_layout()
+    try:
+        _dispatch(words)
+    except (ValueError, OSError, _misconfiguration()) as problem:
+        if os.environ.get("STEADYEAR_DEBUG"):
+            raise
+        hint = "(STEADYEAR_DEBUG=1 shows the traceback)"
+        sys.stderr.write(f"error: {problem}\n{hint}\n")
+        raise SystemExit(1) from problem
+
+
+def _dispatch(words: list[str]) -> None:
+    command = words[0] if words else "--help"
+    # Heavy imports wait until it is clear which command needs them.
+    if command == "compare":
+        from steadyear.compare.command import main as compare
+
+        compare(words[1:])
+    elif command == "demo":
+        from steadyear.demo import main as demo
+
+        demo(words[1:])
+    else:
+        from steadyear.cli import run
+
+        try:
+            run(words or ["--help"])
+        finally:
+            if command in {"-h", "--help"}:
+                print(EXTRA)
+
+
+def _misconfiguration() -> type[Exception]:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    return MisconfigurationException
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The command line: LightningCLI with named callbacks and loggers, and a folder for every run."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+# Imported so that their classes resolve by their short names.
+import attacks
+import callbacks
+import datamodules
+import lightning_modules
+from callbacks import RunRecord
+from steadyear.runs import CHECKPOINTS, Request, RunFolder, locate
+
+SHORT_NAMES = (attacks, callbacks, datamodules, lightning_modules)
+
+
+class Parser(LightningArgumentParser):
+    """A parser whose errors are one message, without pages of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the message and leave."""
+        sys.stderr.write(f"error: {message}\nFor all options: {self.prog} --help\n")
+        raise SystemExit(2)
+
+
+class SteadyEarCLI(LightningCLI):
+    """LightningCLI whose callbacks and loggers have names, and whose runs have folders.
+
+    Named callbacks and loggers merge across configuration files by name, can be changed on the
+    command line (``--callbacks.robustness.budgets "[0.1]"``) and switched off with ``null``; the
+    trainer's own lists can only be replaced as a whole.
+    """
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Make the parser of the program or of a subcommand."""
+        made = super().init_parser(**kwargs)
+        made.__class__ = Parser
+        return made
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what SteadyEar knows and Lightning does not."""
+        parser.add_argument(
+            "--experiment",
+            type=str | None,
+            default=None,
+            help="Name of the experiment; the default is the path of the first --config.",
+        )
+        parser.add_argument(
+            "--run", type=str | None, default=None, help="Name of the run; default: its seed."
+        )
+        parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
+        for key, base in (("callbacks", Callback), ("logger", Logger)):
+            parser.add_argument(
+                f"--{key}",
+                type=dict[str, base | None],  # type: ignore[valid-type]
+                default={},
+                sub_configs=True,
+                help=f"{base.__name__}s by name; null switches one off.",
+            )
+
+    def _parse_ckpt_path(self) -> None:
+        # Lightning lets a checkpoint's hyper-parameters override files and command line silently.
+        # Here the configuration is the truth; weights that do not fit it are an error.
+        return
+
+    def before_instantiate_classes(self) -> None:
+        """Decide where the run lives, and tell everything that writes."""
+        if self.subcommand is None:
+            return
+        config = self.config[self.subcommand]
+        config.experiment = config.experiment or experiment_name(config.get("config") or [])
+        seed = config.seed_everything
+        folder = locate(
+            Request(
+                stage=self.subcommand,
+                runs_dir=Path(config.runs_dir),
+                experiment=config.experiment,
+                run=config.run,
+                checkpoint=config.get("ckpt_path"),
+                seed=seed if isinstance(seed, int) else 0,
+            )
+        )
+        config.run = folder.path.name
+        config.ckpt_path = folder.checkpoint
+        config.trainer.default_root_dir = str(folder.path)
+        _tell(config, folder)
+        if "verbose" in config and _has(config, "RobustnessEvaluation"):
+            # It prints a table of its own; Lightning would add a line for every figure in it.
+            config.verbose = False
+        if getattr(rank_zero_only, "rank", 0) == 0:
+            folder.path.mkdir(parents=True, exist_ok=True)
+            start = f", from {folder.checkpoint}" if folder.checkpoint else ""
+            print(f"SteadyEar {self.subcommand}: {folder.path}{start}", flush=True)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer with the named callbacks and loggers."""
+        trainer = self._get(self.config_init, "trainer", default={})
+        named = {
+            key: [part for part in self._get(self.config_init, key).values() if part is not None]
+            for key in ("callbacks", "logger")
+        }
+        kwargs["callbacks"] = list(trainer.get("callbacks") or []) + named["callbacks"]
+        if trainer.get("logger") is None:
+            kwargs["logger"] = named["logger"] or False
+        return super().instantiate_trainer(**kwargs)
+
+
+def experiment_name(configs: list[Any]) -> str:
+    """Path of the first configuration below an ``experiment`` folder, without its suffix."""
+    if not configs:
+        return "unnamed"
+    path = Path(str(configs[0])).with_suffix("")
+    parts = path.parts
+    start = parts.index("experiment") + 1 if "experiment" in parts else len(parts) - 1
+    return "/".join(parts[start:])
+
+
+def _tell(config: Any, folder: RunFolder) -> None:
+    """Fill in the folder wherever a named callback or logger leaves it open."""
+    group = str(config.experiment)
+    # W&B joins fit and test of a run by its id; two clones must not share one.
+    identity = hashlib.blake2b(str(folder.path.resolve()).encode(), digest_size=6).hexdigest()
+    known = {
+        "RunCSVLogger": {"save_dir": str(folder.path)},
+        "RunWandbLogger": {
+            "save_dir": str(folder.path),
+            "name": f"{group}/{folder.path.name}",
+            "group": group,
+            "id": identity,
+        },
+        ModelCheckpoint.__name__: {"dirpath": str(folder.path / CHECKPOINTS)},
+    }
+    open_values = (None, ".")
+    for part in [*config.callbacks.values(), *config.logger.values()]:
+        if part is None:
+            continue
+        for name, value in known.get(str(part.class_path).rsplit(".", 1)[-1], {}).items():
+            if part.init_args.get(name) in open_values:
+                part.init_args[name] = value
+
+
+def _has(config: Any, class_name: str) -> bool:
+    parts = [part for part in config.callbacks.values() if part is not None]
+    return any(str(part.class_path).endswith(f".{class_name}") for part in parts)
+
+
+def run(args: ArgsType = None) -> SteadyEarCLI:
+    """Parse the command line, build everything, and run the stage.
+
+    Args:
+        args: Arguments as on the command line; ``None`` takes the real ones.
+    """
+    return SteadyEarCLI(
+        LightningModule,
+        LightningDataModule,
+        subclass_mode_model=True,
+        subclass_mode_data=True,
+        auto_configure_optimizers=False,
+        seed_everything_default=0,
+        # Attacks need gradients in validation and test.
+        trainer_defaults={"inference_mode": False},
+        save_config_callback=RunRecord,
+        save_config_kwargs={"save_to_log_dir": False},
+        parser_kwargs={"prog": "steadyear", "version": version("steadyear")},
+        args=args,
+    )

@@ -1,0 +1,106 @@
+"""Folders of runs: ``<runs_dir>/<experiment>/<run>/``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKPOINTS = "checkpoints"
+_LIGHTNINGS_OWN = ("hpc", "registry")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user said about the run.
+
+    Args:
+        stage: ``fit``, ``validate``, ``test`` or ``predict``.
+        runs_dir: Folder of all runs.
+        experiment: Name of the experiment, with slashes.
+        run: Name of the run, if given.
+        checkpoint: ``best``, ``last`` or a path, if given.
+        seed: Seed of the run.
+    """
+
+    stage: str
+    runs_dir: Path
+    experiment: str
+    run: str | None
+    checkpoint: str | None
+    seed: int
+
+    @property
+    def home(self) -> Path:
+        """Folder of the experiment's runs."""
+        return self.runs_dir / self.experiment
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run lives, and the checkpoint that it starts from.
+
+    Attributes:
+        path: The folder.
+        checkpoint: Path of the checkpoint, or ``None`` to start anew.
+    """
+
+    path: Path
+    checkpoint: str | None
+
+
+def locate(request: Request) -> RunFolder:
+    """Find or name the folder of a run, and its checkpoint.
+
+    ``fit`` gets a new folder unless it resumes from a checkpoint. The other stages continue in the
+    folder of the checkpoint; without one they take the best of the named run, or of the
+    experiment's newest.
+
+    Raises:
+        FileNotFoundError: If there is no such run or checkpoint.
+    """
+    given = request.checkpoint
+    if given is None and request.stage == "fit":
+        return RunFolder(_new(request), None)
+    if given in (None, "best", "last"):
+        folder = request.home / request.run if request.run else _newest(request)
+        return RunFolder(folder, str(_checkpoint(folder, given or "best")))
+    assert given is not None
+    if given.split(":")[0] in _LIGHTNINGS_OWN:
+        return RunFolder(_new(request), given)
+    path = Path(given)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {path}.")
+    if request.run is None and path.parent.name == CHECKPOINTS:
+        return RunFolder(path.parent.parent, str(path))
+    return RunFolder(_new(request), str(path))
+
+
+def _new(request: Request) -> Path:
+    if request.run:
+        return request.home / request.run
+    name = f"seed{request.seed}"
+    number = 1
+    while (request.home / (name if number == 1 else f"{name}-{number}")).exists():
+        number += 1
+    return request.home / (name if number == 1 else f"{name}-{number}")
+
+
+def _newest(request: Request) -> Path:
+    folders = [p.parent for p in request.home.glob(f"*/{CHECKPOINTS}")]
+    if not folders:
+        raise FileNotFoundError(
+            f"No run of {request.experiment} with a checkpoint in {request.home}. Train one with "
+            "`steadyear fit`, or name a checkpoint with --ckpt_path."
+        )
+    return max(folders, key=lambda folder: (folder / CHECKPOINTS).stat().st_mtime)
+
+
+def _checkpoint(folder: Path, kind: str) -> Path:
+    path = folder / CHECKPOINTS / f"{kind}.ckpt"
+    if not path.is_file():
+        known = sorted(p.name for p in (folder / CHECKPOINTS).glob("*.ckpt"))
+        raise FileNotFoundError(
+            f"There is no checkpoint {path}; the run has {', '.join(known) or 'none'}. Name one "
+            "with --ckpt_path."
+        )
+    return path
