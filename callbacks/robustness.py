@@ -181,7 +181,9 @@ def aggregate(frame: pd.DataFrame, module: object) -> dict[str, dict[str, float]
         Figures by ``clean``, ``<attack>@<budget>`` and ``worst@<budget>``: the scores; of attacks
         also the share of successes and the mean achieved norms, and for waveforms ``snr_db``.
     """
-    groups = [(str(a), float(str(b)), g) for (a, b), g in frame.groupby(["attack", "budget"])]
+    groups = [
+        (str(a), float(str(b)), g) for (a, b), g in frame.groupby(["attack", "budget"], sort=False)
+    ]
     figures = {"clean": _scores(groups[0][2], module, "clean")}
     for attack, budget, group in groups:
         measured = {

@@ -11,8 +11,8 @@ from urllib.parse import urlparse
 
 import wandb
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
-from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 
 class RunCSVLogger(CSVLogger):

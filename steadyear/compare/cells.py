@@ -1,0 +1,70 @@
+"""Names and units of the cells of an attack grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+NORM_LABELS: Final = {"linf": "L∞", "l2": "L2"}
+
+
+class Attack(NamedTuple):
+    """One configured attack; budgets are comparable inside it and nowhere else.
+
+    Attributes:
+        name: Name in the experiment's configuration, for example ``pgd``.
+        domain: Where the perturbation lives, ``spectrogram`` or ``waveform``.
+        norm: Norm of the ball, ``linf`` or ``l2``.
+    """
+
+    name: str
+    domain: str
+    norm: str
+
+    @property
+    def unit(self) -> str:
+        """Unit of the budget."""
+        return {"spectrogram": "z-units", "waveform": "full-scale units"}.get(
+            self.domain, self.domain
+        )
+
+    @property
+    def space(self) -> str:
+        """Domain and norm in words."""
+        return f"{self.domain} {NORM_LABELS[self.norm]}"
+
+    @property
+    def label(self) -> str:
+        """Name, domain and norm in words."""
+        return f"{self.name} ({self.space})"
+
+
+class Cell(NamedTuple):
+    """One attack at one budget.
+
+    Attributes:
+        attack: The attack.
+        budget: Largest allowed norm of the perturbation, in ``attack.unit``.
+    """
+
+    attack: Attack
+    budget: float
+
+    @property
+    def label(self) -> str:
+        """Attack and budget in words."""
+        return f"{self.attack.name} at {self.budget:g} {self.attack.unit} ({self.attack.space})"
+
+
+def in_order(cells: Iterable[Cell]) -> list[Cell]:
+    """Sort cells: attacks as they first occur, which is how they were configured, then budgets.
+
+    Args:
+        cells: Cells, in any order and with repeats.
+
+    Returns:
+        Each cell once.
+    """
+    unique = list(dict.fromkeys(cells))
+    attacks = list(dict.fromkeys(cell.attack for cell in unique))
+    return sorted(unique, key=lambda cell: (attacks.index(cell.attack), cell.budget))

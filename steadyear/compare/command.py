@@ -1,0 +1,98 @@
+"""`steadyear compare`: put trained and attacked systems side by side."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from steadyear.compare.find import find_runs
+from steadyear.compare.groups import group
+from steadyear.compare.report import write_report
+from steadyear.compare.runs import read_run
+from steadyear.compare.summary import Summary, summarize
+from steadyear.compare.text import (
+    GRID_CAPTION,
+    WIDTH,
+    format_table,
+    grid,
+    overview,
+    overview_caption,
+)
+
+
+def compare(runs: Sequence[Path], out: Path) -> Summary:
+    """Compare runs, and write `summary.json`, figures and `index.html`.
+
+    Args:
+        runs: Run folders, or parents that are searched recursively.
+        out: Folder to write; made where it does not exist.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        FileNotFoundError: If there is no complete run.
+        ValueError: If a file is damaged, or the runs cannot be compared.
+    """
+    folders, skipped = find_runs(runs)
+    summary = summarize(group([read_run(folder) for folder in folders]), skipped)
+    write_report(summary, out)
+    return summary
+
+
+def terminal_text(summary: Summary) -> str:
+    """Write the tables that the terminal shows.
+
+    Args:
+        summary: The comparison.
+
+    Returns:
+        Two tables with captions, and the warnings, at most 100 characters wide where labels allow.
+    """
+    parts = [
+        f"Strongest attack: {summary.headline.label}",
+        format_table(*overview(summary)),
+        _wrap(overview_caption(summary)),
+        _wrap(f"By attack and budget: {GRID_CAPTION}"),
+        format_table(*grid(summary), keys=2),
+    ]
+    parts += [_wrap(f"Warning: {line}") for line in summary.warnings]
+    return "\n\n".join(parts)
+
+
+def _wrap(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False)
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        args: Arguments after the command's name; those of the process if ``None``.
+
+    Raises:
+        SystemExit: With a message, if the runs cannot be compared.
+    """
+    parser = argparse.ArgumentParser(
+        prog="steadyear compare",
+        description="Put trained and attacked systems side by side: tables, figures, one page.",
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="a run folder that `steadyear test` has filled, or a parent that is searched for them",
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("report"), help="folder to write (default: %(default)s)"
+    )
+    options = parser.parse_args(args)
+    try:
+        summary = compare(options.runs, options.out)
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"steadyear compare: {error}") from error
+    print(terminal_text(summary))
+    print(f"\nReport: {options.out / 'index.html'}")

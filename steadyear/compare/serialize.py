@@ -1,0 +1,88 @@
+"""The comparison as `summary.json`, version 1."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from steadyear.compare.cells import Attack, Cell
+from steadyear.compare.statistics import PARTS, Scores, Spread
+from steadyear.compare.summary import Summary, System
+
+FORMAT: Final = 1
+
+
+def summary_json(summary: Summary) -> dict[str, Any]:
+    """Turn a comparison into plain JSON values.
+
+    Args:
+        summary: The comparison.
+
+    Returns:
+        Everything that the tables and figures show; numbers that are not finite become ``None``.
+    """
+    run = summary.systems[0].group.runs[0]
+    return {
+        "format": FORMAT,
+        "clips": len(run.clips),
+        "targets": list(run.names.targets),
+        "grid": [
+            {**_attack(each), "budgets": list(summary.budgets(each))} for each in summary.attacks
+        ],
+        "headline": _cell(summary.headline),
+        "warnings": list(summary.warnings),
+        "readings": list(summary.readings),
+        "systems": [_system(each) for each in summary.systems],
+    }
+
+
+def _attack(attack: Attack) -> dict[str, Any]:
+    return {
+        "attack": attack.name,
+        "domain": attack.domain,
+        "norm": attack.norm,
+        "unit": attack.unit,
+    }
+
+
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {**_attack(cell.attack), "budget": cell.budget}
+
+
+def _system(system: System) -> dict[str, Any]:
+    run = system.group.runs[0]
+    return {
+        "label": system.label,
+        "system": run.system,
+        "experiment": run.experiment,
+        "seeds": list(system.group.seeds),
+        "concepts": list(run.names.concepts),
+        "runs": [_finite(each.facts) for each in system.group.runs],
+        "fit_seconds": _spread(system.fit_seconds),
+        "clean": _scores(system.clean),
+        "attacked": [{**_cell(cell), **_scores(each)} for cell, each in system.attacked.items()],
+    }
+
+
+def _scores(scores: Scores[Spread]) -> dict[str, Any]:
+    return {
+        part: {name: _spread(each) for name, each in getattr(scores, part).items()}
+        for part in PARTS
+    }
+
+
+def _spread(spread: Spread) -> dict[str, Any]:
+    return {
+        "values": {str(seed): _finite(value) for seed, value in spread.values.items()},
+        "mean": _finite(spread.mean),
+        "std": _finite(spread.std),
+        "n": spread.n,
+    }
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
