@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from attacks.draws import Draws
@@ -103,14 +104,15 @@ class L2(Ball):
 
     def direction(self, gradient: Tensor) -> Tensor:
         """Gradient divided by its norm."""
+        tiny = torch.finfo(gradient.dtype).tiny
         # Scaled first: squares of tiny fp32 gradients underflow to a norm of zero.
-        scaled = gradient / per_clip(linf_norm(gradient).clamp_min(1e-38), gradient)
-        return scaled / per_clip(l2_norm(scaled).clamp_min(1e-12), scaled)
+        scaled = gradient / per_clip(linf_norm(gradient).clamp_min(tiny), gradient)
+        return scaled / per_clip(l2_norm(scaled).clamp_min(tiny), scaled)
 
     def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """Shrink what is too long."""
         norm = l2_norm(perturbation)
-        factor = (self.eps / norm.clamp_min(1e-38)).clamp_max(1.0)
+        factor = (self.eps / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1.0)
         return perturbation * per_clip(factor, perturbation)
 
     def size(self, perturbation: Tensor) -> Tensor:

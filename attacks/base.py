@@ -14,6 +14,7 @@ from attacks.balls import Ball
 from attacks.draws import Draws
 from attacks.mode import attack_mode
 from attacks.objectives import Objective, SquaredError
+from attacks.sizes import linf_norm, per_clip
 from attacks.views import Model, View
 
 Bounds = tuple[float, float]
@@ -35,6 +36,7 @@ class Problem:
         self.target = target
         self.attack = attack
         self.gradient_queries = 0
+        self.sound = torch.ones(len(x), dtype=torch.bool, device=x.device)
 
     def project(self, perturbation: Tensor) -> Tensor:
         """Bring a perturbation back into the ball, and the result into the bounds."""
@@ -56,6 +58,8 @@ class Problem:
         values = self._objective(perturbation)
         # autograd.grad, never backward: parameter gradients may be accumulating.
         (gradient,) = torch.autograd.grad(values.sum(), perturbation)
+        # Collected, not raised: asking here would wait for the device in every step.
+        self.sound &= torch.isfinite(linf_norm(gradient)) & torch.isfinite(values.detach())
         return gradient, values.detach()
 
     def _objective(self, perturbation: Tensor) -> Tensor:
@@ -158,17 +162,21 @@ class Attack(ABC):
             The attacked tensor and all that was measured on it.
 
         Raises:
-            ValueError: If the target does not fit, or the first gradient must vanish.
+            ValueError: If the target does not fit, the attacked tensor is not real or not within
+                the bounds, or the first gradient must vanish.
             FloatingPointError: If the model gives values or gradients that are not finite.
         """
         with attack_mode(model, x.device):
             # Clones, because inference tensors cannot enter autograd.
             x = x.detach().clone()
             with self.view.bind(model, x) as (forward, start):
+                _check_start(start, self.bounds)
                 dtype = start.dtype
                 run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
-                start = start if dtype == torch.float64 else start.float()
-                return self._attack(run, start, target, Draws(self.seed, index, generator))
+                draws = Draws(self.seed, index, generator)
+                return self._attack(
+                    run, start if dtype == torch.float64 else start.float(), target, draws
+                )
 
     def _attack(
         self, forward: Model, x: Tensor, target: Tensor | None, draws: Draws
@@ -186,7 +194,7 @@ class Attack(ABC):
             )
         problem = Problem(forward, x, reference, self)
         # The solver is not trusted: project again, then measure on what is handed out.
-        adversarial = x + problem.project(self.solve(problem, draws).detach())
+        adversarial = self._apply(x, problem.project(self.solve(problem, draws).detach()))
         with torch.no_grad():
             output = forward(adversarial)
             prediction = self.view.read(output)
@@ -201,8 +209,16 @@ class Attack(ABC):
                 size=self.ball.size(adversarial - x),
                 gradient_queries=problem.gradient_queries,
             )
-        _check_finite(result)
+        _check_finite(result, problem)
         return result
+
+    def _apply(self, x: Tensor, perturbation: Tensor) -> Tensor:
+        adversarial = x + perturbation
+        # The sum is rounded to the grid of x, up to half a step outside of the ball and the bounds:
+        # one step back towards the clean clip is inside again.
+        outside = self.ball.size(adversarial - x) > self.ball.eps
+        adversarial = torch.where(per_clip(outside, x), adversarial.nextafter(x), adversarial)
+        return adversarial if self.bounds is None else adversarial.clamp(*self.bounds)
 
 
 def _in_dtype(forward: Model, dtype: torch.dtype) -> Model:
@@ -210,11 +226,30 @@ def _in_dtype(forward: Model, dtype: torch.dtype) -> Model:
     return forward if dtype == torch.float32 else lambda x: forward(x.to(dtype))
 
 
-def _check_finite(result: AttackResult) -> None:
-    for name, values in (("clean", result.clean_objective), ("attacked", result.objective)):
-        bad = int((~torch.isfinite(values)).sum())
+def _check_start(x: Tensor, bounds: Bounds | None) -> None:
+    if not x.is_floating_point():
+        raise ValueError(
+            f"Gradients need real values, and the attacked tensor is {x.dtype}; name a submodule "
+            "with real outputs in View(perturb_at=...)."
+        )
+    if bounds is not None and not bool(((x >= bounds[0]) & (x <= bounds[1])).all()):
+        raise ValueError(
+            f"The clean values reach from {float(x.min()):g} to {float(x.max()):g}, beyond the "
+            f"bounds {bounds}: clamp the clips, or give the bounds of the attacked tensor."
+        )
+
+
+def _check_finite(result: AttackResult, problem: Problem) -> None:
+    found = {
+        "clean objective": torch.isfinite(result.clean_objective),
+        "attacked objective": torch.isfinite(result.objective),
+        "perturbation": torch.isfinite(result.size),
+        "path (objective or gradient)": problem.sound,
+    }
+    for name, finite in found.items():
+        bad = int((~finite).sum())
         if bad:
             raise FloatingPointError(
-                f"The {name} objective of {bad} of {len(values)} clips is not finite; check the "
-                "clips and the model for NaN before you trust any robustness figure."
+                f"The {name} of {bad} of {len(finite)} clips is not finite; check the clips and "
+                "the model for NaN before you trust any robustness figure."
             )

@@ -21,6 +21,9 @@ class Draws:
         index: Stable numbers of the clips, shape (batch,).
         generator: Source of a whole batch; excludes ``index``.
         stream: Second part of every key; restarts and repeated draws use one each.
+
+    Raises:
+        ValueError: If both ``index`` and ``generator`` are given.
     """
 
     def __init__(

@@ -58,7 +58,7 @@ class PGD(Attack):
         self.keep_best = keep_best
 
     def starts_at_clean(self) -> bool:
-        """Without a random start, or without a budget to move in."""
+        """Without a random start."""
         return not self.random_start
 
     def solve(self, problem: Problem, draws: Draws) -> Tensor:

@@ -61,6 +61,11 @@ class RegressionObjective(Objective):
                 f"{tuple(prediction.shape)} and the target is {tuple(target.shape)} of "
                 f"{target.dtype}. For class labels use CrossEntropy."
             )
+        if prediction.ndim < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs predictions (batch, outputs), not "
+                f"{tuple(prediction.shape)}."
+            )
         if self.output is not None and not 0 <= self.output < prediction.shape[-1]:
             raise ValueError(
                 f"There is no output {self.output}: the model has {prediction.shape[-1]}."
@@ -68,8 +73,11 @@ class RegressionObjective(Objective):
 
     def difference(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Prediction minus target over the attacked outputs, shape (batch, outputs)."""
-        difference = (prediction - target).flatten(1)
-        return difference if self.output is None else difference[:, [self.output]]
+        return self.chosen(prediction - target).flatten(1)
+
+    def chosen(self, values: Tensor) -> Tensor:
+        """The attacked outputs, which are the last dimension of ``values``."""
+        return values if self.output is None else values[..., [self.output]]
 
     def success(self, attacked: Tensor, clean: Tensor, target: Tensor) -> Tensor:
         """Whether the mean absolute error grew by more than the tolerance."""
@@ -117,10 +125,7 @@ class Towards(RegressionObjective):
         value = torch.as_tensor(self.value, dtype=prediction.dtype, device=prediction.device)
         if value.ndim > 0 and len(value) != outputs:
             raise ValueError(f"Towards has {len(value)} values for {outputs} attacked outputs.")
-        chosen = prediction.flatten(1)
-        if self.output is not None:
-            chosen = chosen[:, [self.output]]
-        return chosen - value
+        return (self.chosen(prediction) - value).flatten(1)
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Negative mean squared distance to the value, per clip."""
@@ -143,11 +148,13 @@ class CrossEntropy(Objective):
         if (
             prediction.ndim != 2
             or target.shape != prediction.shape[:1]
-            or target.is_floating_point()
+            or target.dtype != torch.int64
+            or not bool(((target >= 0) & (target < prediction.shape[1])).all())
         ):
             raise ValueError(
-                "CrossEntropy needs logits (batch, classes) and one integer class per clip; got "
-                f"{tuple(prediction.shape)} and {tuple(target.shape)} of {target.dtype}."
+                "CrossEntropy needs logits (batch, classes) and one int64 class from 0 to "
+                f"classes - 1 per clip; got {tuple(prediction.shape)} and {tuple(target.shape)} of "
+                f"{target.dtype}."
             )
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:

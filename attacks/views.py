@@ -47,8 +47,10 @@ class View:
     read_at: str | None = None
 
     def read(self, output: Any) -> Tensor:
-        """What the objective sees of the output of the bound model."""
-        return prediction_of(output)
+        """What the objective sees of the output of the bound model, at least in fp32."""
+        prediction = prediction_of(output)
+        half = prediction.dtype in (torch.float16, torch.bfloat16)
+        return prediction.float() if half else prediction
 
     @contextmanager
     def bind(self, model: Model, x: Tensor) -> Iterator[tuple[Model, Tensor]]:
@@ -63,7 +65,8 @@ class View:
 
         Raises:
             TypeError: If a submodule is named and the model is no ``nn.Module``.
-        ValueError: If a named submodule does not exist or was not called in the forward pass.
+            ValueError: If a named submodule does not exist or was not called exactly once in the forward
+                pass.
         """
         run = model
         if self.perturb_at is not None:
@@ -84,7 +87,7 @@ class View:
             seen: list[Tensor] = []
             with _hook(model, name, lambda output: seen.append(prediction_of(output))):
                 inner(value)
-            return _fired(seen, name)
+            return _once(seen, name)
 
         yield read, x
 
@@ -115,7 +118,7 @@ def _capture(model: Model, name: str, x: Tensor) -> Tensor:
 
     with torch.no_grad(), _hook(model, name, keep):
         model(x)
-    return _fired(seen, name).clone()
+    return _once(seen, name).clone()
 
 
 @contextmanager
@@ -141,3 +144,12 @@ def _fired(seen: list[Tensor], name: str) -> Tensor:
             "network does not fire); name a submodule that is."
         )
     return seen[-1]
+
+
+def _once(seen: list[Tensor], name: str) -> Tensor:
+    if len(seen) > 1:
+        raise ValueError(
+            f"The submodule '{name}' was called {len(seen)} times in one forward pass, so it has "
+            "no single output to perturb or to read; name a submodule that is called once."
+        )
+    return _fired(seen, name)

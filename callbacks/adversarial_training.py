@@ -65,6 +65,11 @@ class AdversarialTraining(Callback):
                 "with manual optimisation does not allow; use the Madry recipe."
             )
         self._unwrap()
+        if "training_step" in vars(pl_module):
+            raise MisconfigurationException(
+                "training_step is wrapped already; a fit takes one AdversarialTraining, with one "
+                "recipe."
+            )
         original = pl_module.training_step
 
         # Lightning reads the signature to decide what to pass, so the wrapper must show the same.
@@ -79,6 +84,10 @@ class AdversarialTraining(Callback):
 
         pl_module.training_step = training_step  # type: ignore[method-assign]
         self._wrapped = pl_module
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the recipe prepare; optimisers exist now."""
+        self.recipe.start(trainer)
 
     def on_train_batch_start(
         self,

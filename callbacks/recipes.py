@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 
-from attacks import Attack, AttackResult, inject
+from attacks import Attack, AttackResult, View, inject
 from callbacks.batches import BatchKeys
 
 TrainingStep = Callable[[Any], Any]
@@ -52,17 +53,28 @@ class Adversary:
     def loss(self, batch: Any, result: AttackResult) -> Tensor:
         """The attack's objective on the attacked batch, a scalar with a graph to the parameters."""
         x, target = self.keys.read(batch)
-        with self.attack.view.bind(self.module, x) as (forward, start):
-            output = forward(result.adversarial.to(start.dtype))
-            prediction = self.attack.view.read(output)
+        name, read_at = self.attack.view.perturb_at, self.attack.view.read_at
+        value = result.adversarial.to(x.dtype)
+        # Not through the view's own bind, which runs the clean batch to see the perturbed stage:
+        # in train mode BatchNorm would count it.
+        entered = nullcontext() if name is None else inject(self.module, name, value)
+        with entered, View(read_at=read_at).bind(self.module, x) as (forward, _):
+            prediction = self.attack.view.read(forward(value if name is None else x))
             return self.attack.objective(prediction.float(), target).mean()
 
 
 class Recipe:
-    """How an adversary enters training; both hooks may be overridden."""
+    """How an adversary enters training; every hook may be overridden."""
 
     replaces_step: ClassVar[bool] = False
     """Whether the recipe takes an optimiser step of its own, which manual optimisation forbids."""
+
+    def start(self, trainer: Trainer) -> None:
+        """Prepare for a fit; an earlier one may have ended anywhere.
+
+        Args:
+            trainer: The trainer, with its optimisers.
+        """
 
     def step(self, training_step: TrainingStep, batch: Any, adversary: Adversary) -> Any:
         """Stand in for ``training_step(batch)``; must call it exactly once, or logs double."""
@@ -116,6 +128,19 @@ class AdditionalStep(Recipe):
         self.every_n_epochs = every_n_epochs
         self._waiting: list[Any] = []
 
+    def start(self, trainer: Trainer) -> None:
+        """Check what the additional steps need, before the first epoch is spent.
+
+        Raises:
+            MisconfigurationException: If there is not one optimiser, or the losses are scaled.
+        """
+        self._waiting = []
+        if len(trainer.optimizers) != 1 or trainer.precision == "16-mixed":
+            raise MisconfigurationException(
+                "AdditionalStep needs one optimiser and no fp16 loss scaling (use bf16-mixed); got "
+                f"{len(trainer.optimizers)} optimisers and precision {trainer.precision}."
+            )
+
     def after_batch(
         self,
         trainer: Trainer,
@@ -133,13 +158,8 @@ class AdditionalStep(Recipe):
 
 
 def _additional_step(trainer: Trainer, batches: list[Any], adversary: Adversary) -> None:
-    if len(trainer.optimizers) != 1 or trainer.precision == "16-mixed":
-        raise MisconfigurationException(
-            "AdditionalStep needs one optimiser and no fp16 loss scaling (use bf16-mixed); got "
-            f"{len(trainer.optimizers)} optimisers and precision {trainer.precision}."
-        )
     optimizer, module = trainer.optimizers[0], adversary.module
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
     optimizer.zero_grad()
     for batch in batches:
         result = adversary.craft(batch)

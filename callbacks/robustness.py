@@ -67,6 +67,7 @@ class RobustnessEvaluation(Callback):
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, if this validation is to be evaluated."""
+        self._table = None  # an interrupted evaluation may have left one
         if trainer.sanity_checking:
             return
         inside_fit = trainer.state.fn == "fit"

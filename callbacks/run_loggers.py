@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import netrc
 import os
 from pathlib import Path
@@ -13,18 +14,30 @@ import wandb
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
 
 class RunCSVLogger(CSVLogger):
     """Appends to ``metrics.csv`` in the run's folder; a test or a resumed fit loses nothing.
 
     Args:
-        save_dir: Folder of the run; the command line fills it in.
+        save_dir: Where to write; ``None`` stands for the run's folder.
         flush_logs_every_n_steps: How often to write to disk.
     """
 
-    def __init__(self, save_dir: str = ".", flush_logs_every_n_steps: int = 100) -> None:
-        super().__init__(save_dir, "", "", "", flush_logs_every_n_steps)
+    def __init__(self, save_dir: str | None = None, flush_logs_every_n_steps: int = 100) -> None:
+        super().__init__(save_dir or ".", "", "", "", flush_logs_every_n_steps)
+        self._placed = save_dir is not None
+
+    def place(self, folder: Path, experiment: str) -> None:
+        """Write into the run's folder, unless another one was given.
+
+        Args:
+            folder: Folder of the run.
+            experiment: Name of the experiment.
+        """
+        if not self._placed:
+            self._save_dir = self._root_dir = str(folder)
 
     @property
     @rank_zero_experiment
@@ -35,7 +48,7 @@ class RunCSVLogger(CSVLogger):
         return self._experiment
 
 
-class _AppendingWriter(_ExperimentWriter):
+class _AppendingWriter(ExperimentWriter):
     def _check_log_dir_exists(self) -> None:
         # The parent deletes what an earlier stage wrote; go on below its header instead.
         path = Path(self.metrics_file_path)
@@ -49,11 +62,11 @@ class RunWandbLogger(WandbLogger):
 
     Args:
         project: W&B project.
-        save_dir: Folder of the run; the command line fills it in.
-        name: Name of the run; the command line fills it in.
-        group: Runs of one experiment; the command line fills it in.
-        id: Stable id, so that ``fit`` and ``test`` of a run share one W&B run; the command line
-            fills it in.
+        save_dir: Where to write; ``None`` stands for the run's folder.
+        name: Name of the run; ``None`` stands for experiment and run.
+        group: Runs that belong together; ``None`` stands for the experiment.
+        id: Stable id, so that ``fit`` and ``test`` of a run are one W&B run; ``None`` derives it
+            from the run's folder.
         offline: Whether to write to disk only, for ``wandb sync`` later; ``None`` is offline unless
             the user is logged in.
         tags: Tags of the run.
@@ -62,7 +75,7 @@ class RunWandbLogger(WandbLogger):
     def __init__(
         self,
         project: str = "steadyear",
-        save_dir: str = ".",
+        save_dir: str | None = None,
         name: str | None = None,
         group: str | None = None,
         id: str | None = None,
@@ -73,8 +86,29 @@ class RunWandbLogger(WandbLogger):
             offline = not logged_in()
         extra: dict[str, Any] = {"group": group, "tags": tags}
         super().__init__(
-            name=name, save_dir=save_dir, id=id, project=project, offline=offline, **extra
+            name=name, save_dir=save_dir or ".", id=id, project=project, offline=offline, **extra
         )
+        self._given = {"dir": save_dir, "name": name, "group": group, "id": id}
+
+    def place(self, folder: Path, experiment: str) -> None:
+        """Fill in what was not given.
+
+        Args:
+            folder: Folder of the run.
+            experiment: Name of the experiment.
+        """
+        # Fit and test of a run share an id; the same run in another clone must not.
+        identity = hashlib.blake2b(str(folder.resolve()).encode(), digest_size=6).hexdigest()
+        derived = {
+            "dir": str(folder),
+            "name": f"{experiment}/{folder.name}",
+            "group": experiment,
+            "id": identity,
+        }
+        self._wandb_init |= {key: self._given[key] or value for key, value in derived.items()}
+        self._save_dir = self._wandb_init["dir"]
+        self._name = self._wandb_init["name"]
+        self._id = self._wandb_init["id"]
 
 
 def logged_in() -> bool:

@@ -40,21 +40,22 @@ class RunRecord(SaveConfigCallback):
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config, allow_val_change=True)
-        record = read_record(folder)
         experiment = str(config.get("experiment"))
-        record |= {
+        facts = {
             "format": 1,
             "experiment": experiment,
-            "run": str(config.get("run")),
+            "run": folder.name,
             "system": experiment.rsplit("/", 1)[-1],
             "seed": config.get("seed_everything"),
+            "fit_seconds": None,
+            "epochs": None,
             "parameters": sum(p.numel() for p in pl_module.parameters()),
             "device": device_name(trainer),
             "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        record.setdefault("created", datetime.now(UTC).isoformat(timespec="seconds"))
-        record.setdefault("fit_seconds", None)
-        record.setdefault("epochs", None)
+        # What training said stands: a test may come with another seed or device.
+        record = facts | read_record(folder)
         write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

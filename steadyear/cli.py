@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jsonargparse import Namespace
+from jsonargparse._actions import previous_config
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -19,19 +20,41 @@ import attacks
 import callbacks
 import datamodules
 import lightning_modules
-from callbacks import RunRecord
-from steadyear.runs import CHECKPOINTS, Request, RunFolder, locate
+from callbacks import RunCSVLogger, RunRecord, RunWandbLogger
+from steadyear.runs import CHECKPOINTS, Request, locate
 
 SHORT_NAMES = (attacks, callbacks, datamodules, lightning_modules)
 
 
+NAMED = {"callbacks": Callback, "logger": Logger}
+
+
 class Parser(LightningArgumentParser):
-    """A parser whose errors are one message, without pages of usage."""
+    """A parser whose errors are one message, and whose files add to named parts."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the message and leave."""
+        """Print the message without pages of usage, and leave."""
+        if not self.exit_on_error:
+            super().error(message, ex)
         sys.stderr.write(f"error: {message}\nFor all options: {self.prog} --help\n")
         raise SystemExit(2)
+
+    def parse_path(self, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a file; named parts that it does not mention stay."""
+        return _keep_named(super().parse_path(*args, **kwargs))
+
+    def parse_string(self, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a text; named parts that it does not mention stay."""
+        return _keep_named(super().parse_string(*args, **kwargs))
+
+
+def _keep_named(config: Namespace) -> Namespace:
+    # By itself a later file would replace all callbacks by the one that it changes.
+    before = previous_config.get()
+    for key in NAMED:
+        if before is not None and isinstance(config.get(key), dict):
+            config[key] = (before.get(key) or {}) | config[key]
+    return config
 
 
 class SteadyEarCLI(LightningCLI):
@@ -41,6 +64,8 @@ class SteadyEarCLI(LightningCLI):
     command line (``--callbacks.robustness.budgets "[0.1]"``) and switched off with ``null``; the
     trainer's own lists can only be replaced as a whole.
     """
+
+    folder: Path
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make the parser of the program or of a subcommand."""
@@ -60,7 +85,7 @@ class SteadyEarCLI(LightningCLI):
             "--run", type=str | None, default=None, help="Name of the run; default: its seed."
         )
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
-        for key, base in (("callbacks", Callback), ("logger", Logger)):
+        for key, base in NAMED.items():
             parser.add_argument(
                 f"--{key}",
                 type=dict[str, base | None],  # type: ignore[valid-type]
@@ -91,10 +116,8 @@ class SteadyEarCLI(LightningCLI):
                 seed=seed if isinstance(seed, int) else 0,
             )
         )
-        config.run = folder.path.name
+        self.folder = folder.path
         config.ckpt_path = folder.checkpoint
-        config.trainer.default_root_dir = str(folder.path)
-        _tell(config, folder)
         if "verbose" in config and _has(config, "RobustnessEvaluation"):
             # It prints a table of its own; Lightning would add a line for every figure in it.
             config.verbose = False
@@ -104,16 +127,27 @@ class SteadyEarCLI(LightningCLI):
             print(f"SteadyEar {self.subcommand}: {folder.path}{start}", flush=True)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """Make the trainer with the named callbacks and loggers."""
+        """Make the trainer with the named callbacks and loggers, all in the run's folder."""
         trainer = self._get(self.config_init, "trainer", default={})
         named = {
             key: [part for part in self._get(self.config_init, key).values() if part is not None]
-            for key in ("callbacks", "logger")
+            for key in NAMED
         }
+        for part in named["callbacks"] + named["logger"]:
+            place(part, self.folder, self._get(self.config_init, "experiment"))
+        kwargs["default_root_dir"] = str(self.folder)
         kwargs["callbacks"] = list(trainer.get("callbacks") or []) + named["callbacks"]
         if trainer.get("logger") is None:
             kwargs["logger"] = named["logger"] or False
         return super().instantiate_trainer(**kwargs)
+
+
+def place(part: Callback | Logger, folder: Path, experiment: str) -> None:
+    """Tell a callback or logger which folder is the run's, unless it was given another one."""
+    if isinstance(part, ModelCheckpoint):
+        part.dirpath = part.dirpath or str(folder / CHECKPOINTS)
+    elif isinstance(part, RunCSVLogger | RunWandbLogger):
+        part.place(folder, experiment)
 
 
 def experiment_name(configs: list[Any]) -> str:
@@ -124,30 +158,6 @@ def experiment_name(configs: list[Any]) -> str:
     parts = path.parts
     start = parts.index("experiment") + 1 if "experiment" in parts else len(parts) - 1
     return "/".join(parts[start:])
-
-
-def _tell(config: Any, folder: RunFolder) -> None:
-    """Fill in the folder wherever a named callback or logger leaves it open."""
-    group = str(config.experiment)
-    # W&B joins fit and test of a run by its id; two clones must not share one.
-    identity = hashlib.blake2b(str(folder.path.resolve()).encode(), digest_size=6).hexdigest()
-    known = {
-        "RunCSVLogger": {"save_dir": str(folder.path)},
-        "RunWandbLogger": {
-            "save_dir": str(folder.path),
-            "name": f"{group}/{folder.path.name}",
-            "group": group,
-            "id": identity,
-        },
-        ModelCheckpoint.__name__: {"dirpath": str(folder.path / CHECKPOINTS)},
-    }
-    open_values = (None, ".")
-    for part in [*config.callbacks.values(), *config.logger.values()]:
-        if part is None:
-            continue
-        for name, value in known.get(str(part.class_path).rsplit(".", 1)[-1], {}).items():
-            if part.init_args.get(name) in open_values:
-                part.init_args[name] = value
 
 
 def _has(config: Any, class_name: str) -> bool:

@@ -57,10 +57,17 @@ def locate(request: Request) -> RunFolder:
 
     Raises:
         FileNotFoundError: If there is no such run or checkpoint.
+        FileExistsError: If a new run is given the name of an old one.
     """
     given = request.checkpoint
     if given is None and request.stage == "fit":
-        return RunFolder(_new(request), None)
+        folder = _new(request)
+        if (folder / CHECKPOINTS).exists():
+            raise FileExistsError(
+                f"The run {folder} exists. Go on with it by --ckpt_path last, or choose another "
+                "--run name."
+            )
+        return RunFolder(folder, None)
     if given in (None, "best", "last"):
         folder = request.home / request.run if request.run else _newest(request)
         return RunFolder(folder, str(_checkpoint(folder, given or "best")))

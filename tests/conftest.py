@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# Several test processes share the cores; tiny networks gain nothing from more threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["WANDB_SILENT"] = "true"
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -1,0 +1,8 @@
+"""Data sets as Lightning data modules that yield one kind of batch."""
+
+from datamodules.base import AudioDataModule
+from datamodules.batch import AudioBatch
+from datamodules.rated_music import RatedMusic
+from datamodules.synthetic_music import SyntheticMusic
+
+__all__ = ["AudioBatch", "AudioDataModule", "RatedMusic", "SyntheticMusic"]

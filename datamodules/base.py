@@ -1,0 +1,235 @@
+"""What all data modules share: caches, splits, excerpts and loaders."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_warn
+from torch.utils.data import DataLoader
+
+from datamodules.batch import AudioBatch
+from datamodules.cache import ClipCache, SpectrogramCache, WaveformCache
+from datamodules.clips import ClipDataset, ExcerptRule, RatedClips, collate
+from datamodules.paths import default_cache_dir, expand_path
+from datamodules.sampler import EpochSampler
+from datamodules.scaling import mean_and_std
+from datamodules.sources import AudioProblemError
+from datamodules.splits import Splits
+from lightning_modules.frontends.base import Frontend
+
+Loader = DataLoader[AudioBatch]
+
+DEFAULT_SAMPLE_RATE = 22050
+LISTED_PROBLEMS = 20
+
+
+class AudioDataModule(LightningDataModule, ABC):
+    """Streams excerpts of clips as spectrograms, waveforms or both.
+
+    Spectrograms are computed once for whole clips, cached on disk and cut afterwards, so at its
+    two ends an excerpt can differ from the spectrogram of the excerpt of the waveform. If the
+    front end has no statistics yet, ``setup`` fits them on the training clips. Training excerpts
+    start at random, by seed, epoch and clip; all others are central. A clip that is shorter than
+    the excerpt is repeated from its start.
+
+    Args:
+        clips: The clips and their ratings.
+        frontend: What computes spectrograms; ``None`` takes that of the model being trained.
+        stream: What the batches hold.
+        excerpt_seconds: Length of an excerpt in seconds; ``None`` keeps whole clips.
+        random_excerpt: Whether training excerpts start at random.
+        batch_size: Clips in a batch.
+        num_workers: Processes that load batches.
+        seed: Seed of the split, of the order and of the excerpts.
+        cache_dir: Folder of caches; ``None`` takes the environment variable ``STEADYEAR_CACHE``,
+            and without it ``.cache/steadyear`` in the working directory.
+        on_bad_file: Whether clips that cannot be used are an error, or are left out with a warning.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+
+    def __init__(
+        self,
+        clips: RatedClips,
+        *,
+        frontend: Frontend | None = None,
+        stream: Literal["spectrogram", "waveform", "both"] = "spectrogram",
+        excerpt_seconds: float | None = 10.0,
+        random_excerpt: bool = True,
+        batch_size: int = 8,
+        num_workers: int = 0,
+        seed: int = 0,
+        cache_dir: str | None = None,
+        on_bad_file: Literal["error", "skip"] = "error",
+    ) -> None:
+        super().__init__()
+        if seed < 0 or batch_size < 1 or (excerpt_seconds is not None and excerpt_seconds <= 0):
+            raise ValueError("seed must be >= 0, batch_size >= 1 and excerpt_seconds > 0.")
+        self.clips = clips
+        self.frontend = frontend
+        self.stream = stream
+        self.excerpt_seconds = excerpt_seconds
+        self.random_excerpt = random_excerpt
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.seed = seed
+        self.cache_dir = expand_path(cache_dir) if cache_dir else default_cache_dir()
+        self.on_bad_file = on_bad_file
+        self.splits: Splits | None = None
+        self._spectrograms: SpectrogramCache | None = None
+        self._waveforms: WaveformCache | None = None
+
+    @property
+    def clip_ids(self) -> list[str]:
+        """Name of every clip; a batch's ``index`` is a position in this list."""
+        return self.clips.source.clip_ids
+
+    @property
+    def target_names(self) -> list[str]:
+        """Names of the targets."""
+        return self.clips.target_names
+
+    @property
+    def concept_names(self) -> list[str]:
+        """Names of the concepts; empty without concepts."""
+        return self.clips.concept_names
+
+    @abstractmethod
+    def split_clips(self) -> Splits:
+        """Divide all clips into training, validation and test."""
+
+    def prepare_data(self) -> None:
+        """Check all clips and fill the caches; Lightning calls it in one process only."""
+        self._fill_caches()
+
+    def setup(self, stage: str) -> None:
+        """Open the caches, split, and fit the front end's statistics if it has none.
+
+        Args:
+            stage: What the Trainer is about to do; every stage needs the same.
+
+        Raises:
+            ValueError: If clips cannot be used, or no front end is known.
+        """
+        self.splits = self.split_clips().without(set(self._fill_caches()))
+        frontend = self._find_frontend()
+        if frontend is not None and not bool(frontend.fitted):
+            assert self._spectrograms is not None
+            if not self.splits.train:
+                raise ValueError("The front end has no statistics and there is no training clip.")
+            frontend.fit(*mean_and_std(self._spectrograms, self.splits.train))
+
+    def train_dataloader(self) -> Loader:
+        """Shuffled training clips; a last incomplete batch is left out."""
+        dataset = self._dataset(self._part("train"), random=self.random_excerpt)
+        # Only when another batch remains: a tiny data set must still train.
+        drop_last = len(dataset) > self.batch_size
+        return self._loader(dataset, EpochSampler(len(dataset), self.seed), drop_last)
+
+    def val_dataloader(self) -> Loader | list[Loader]:
+        """All validation clips in order; no loader if the split has none."""
+        positions = self._ready_splits().val
+        return self._loader(self._dataset(positions)) if positions else []
+
+    def test_dataloader(self) -> Loader:
+        """All test clips in order."""
+        return self._loader(self._dataset(self._part("test")))
+
+    def predict_dataloader(self) -> Loader:
+        """All test clips in order."""
+        return self.test_dataloader()
+
+    def _find_frontend(self) -> Frontend | None:
+        module = self.trainer.lightning_module if self.trainer is not None else None
+        frontend = self.frontend if self.frontend is not None else getattr(module, "frontend", None)
+        if isinstance(frontend, Frontend):
+            return frontend
+        if self.stream == "waveform":
+            return None
+        raise ValueError(
+            "Spectrograms need a front end: give the data module's frontend, train a model that "
+            "has an attribute frontend, or stream waveforms."
+        )
+
+    def _fill_caches(self) -> dict[int, AudioProblemError]:
+        """Fill the caches; return the clips that are left out."""
+        frontend = self._find_frontend()
+        source, everything = self.clips.source, range(len(self.clips.source))
+        rate = DEFAULT_SAMPLE_RATE if frontend is None else frontend.sample_rate
+        wanted: list[tuple[ClipCache, Sequence[int]]] = []
+        if self.stream != "spectrogram":
+            self._waveforms = WaveformCache(source, self.cache_dir, rate)
+            wanted.append((self._waveforms, everything))
+        if frontend is not None:
+            self._spectrograms = SpectrogramCache(source, self.cache_dir, frontend)
+            if self.stream != "waveform":
+                wanted.append((self._spectrograms, everything))
+            elif not bool(frontend.fitted):
+                wanted.append((self._spectrograms, self.split_clips().train))
+        bad: dict[int, AudioProblemError] = {}
+        for cache, clips in wanted:
+            bad |= cache.build([clip for clip in clips if clip not in bad])
+        self._report(bad)
+        return bad
+
+    def _report(self, bad: dict[int, AudioProblemError]) -> None:
+        if not bad:
+            return
+        lines = [f"  {bad[clip]}" for clip in sorted(bad)][:LISTED_PROBLEMS]
+        if len(bad) > LISTED_PROBLEMS:
+            lines.append(f"  ... and {len(bad) - LISTED_PROBLEMS} more")
+        what = f"{len(bad)} of {len(self.clip_ids)} clips cannot be used"
+        listing = "\n".join(lines)
+        if self.on_bad_file == "skip":
+            rank_zero_warn(f"{what} and are left out:\n{listing}")
+        else:
+            cure = "Repair or remove them, or leave them out with on_bad_file: skip."
+            raise ValueError(f"{what}:\n{listing}\n{cure}")
+
+    def _ready_splits(self) -> Splits:
+        if self.splits is None:
+            raise RuntimeError("Call setup before asking for a dataloader.")
+        return self.splits
+
+    def _part(self, name: Literal["train", "test"]) -> list[int]:
+        positions: list[int] = getattr(self._ready_splits(), name)
+        if not positions:
+            raise ValueError(f"The split leaves no {name} clip of {len(self.clip_ids)}.")
+        return positions
+
+    def _dataset(self, positions: list[int], random: bool = False) -> ClipDataset:
+        # Read here and not in setup: by now a checkpoint has brought its own statistics.
+        frontend = self._find_frontend()
+        cached = None if self._spectrograms is None else self._spectrograms.frontend
+        rate = DEFAULT_SAMPLE_RATE if frontend is None else frontend.sample_rate
+        rule = ExcerptRule(self.excerpt_seconds, rate, cached, self.seed, random)
+        return ClipDataset(
+            self.clips,
+            positions,
+            rule,
+            self._spectrograms if self.stream != "waveform" else None,
+            self._waveforms,
+            mean=0.0 if frontend is None else float(frontend.mean),
+            std=1.0 if frontend is None else float(frontend.std),
+        )
+
+    def _loader(
+        self, dataset: ClipDataset, sampler: EpochSampler | None = None, drop_last: bool = False
+    ) -> Loader:
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            drop_last=drop_last,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            collate_fn=collate,
+            # Without its own generator a loader draws from the global one at every epoch.
+            generator=torch.Generator().manual_seed(self.seed),
+        )

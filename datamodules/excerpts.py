@@ -1,0 +1,62 @@
+"""Cutting excerpts of one length out of clips of many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def random_start(total: int, length: int, seed: int, epoch: int, clip: int) -> int:
+    """Draw where an excerpt starts; the same for the same seed, epoch and clip.
+
+    Args:
+        total: Number of frames of the clip.
+        length: Number of frames of the excerpt.
+        seed: Seed of the run of excerpts.
+        epoch: Training epoch.
+        clip: Number of the clip.
+    """
+    if total <= length:
+        return 0
+    return int(np.random.default_rng((seed, epoch, clip)).integers(total - length + 1))
+
+
+def central_start(total: int, length: int) -> int:
+    """Return where the central excerpt starts.
+
+    Args:
+        total: Number of frames of the clip.
+        length: Number of frames of the excerpt.
+    """
+    return max(0, (total - length) // 2)
+
+
+def cut(values: Array, start: int, length: int, dim: int = -1) -> Array:
+    """Copy an excerpt.
+
+    A clip that is shorter than the excerpt is repeated from its start. A longer one that ends
+    within the excerpt (a waveform whose last frame was padded) is followed by zeros.
+
+    Args:
+        values: A spectrogram or waveform, time along ``dim``.
+        start: First frame or sample.
+        length: Number of frames or samples.
+        dim: The dimension of time.
+    """
+    total = values.shape[dim]
+    if total < length:
+        repeated: Array = np.take(values, np.arange(length) % total, axis=dim)
+        return repeated
+    window = [slice(None)] * values.ndim
+    window[dim] = slice(start, start + length)
+    excerpt = np.array(values[tuple(window)])
+    missing = length - excerpt.shape[dim]
+    if missing:
+        padding = [(0, 0)] * values.ndim
+        padding[dim] = (0, missing)
+        excerpt = np.pad(excerpt, padding)
+    return excerpt

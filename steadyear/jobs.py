@@ -1,0 +1,84 @@
+"""Running several commands side by side."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+LOG_TAIL = 15
+
+
+@dataclass(frozen=True)
+class Job:
+    """Commands that belong together, one after the other.
+
+    Args:
+        name: What the user reads.
+        commands: Arguments of ``steadyear`` for each command.
+        log: File that takes what the commands print.
+    """
+
+    name: str
+    commands: Sequence[Sequence[str]]
+    log: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended.
+
+    Attributes:
+        job: The job.
+        seconds: Wall-clock time.
+        failed: The command that failed, if one did.
+    """
+
+    job: Job
+    seconds: float
+    failed: Sequence[str] | None
+
+
+def run_jobs(jobs: Sequence[Job], parallel: int, cores: int) -> Iterable[Outcome]:
+    """Run jobs side by side, each with its share of the cores.
+
+    Args:
+        jobs: What to run.
+        parallel: How many at once.
+        cores: Cores to share.
+
+    Yields:
+        The outcome of each job, in the order in which they were given.
+    """
+    threads = str(max(1, cores // parallel))
+    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    with ThreadPoolExecutor(parallel) as pool:
+        yield from pool.map(lambda job: _run(job, environment), jobs)
+
+
+def _run(job: Job, environment: dict[str, str]) -> Outcome:
+    started = time.monotonic()
+    failed = None
+    job.log.parent.mkdir(parents=True, exist_ok=True)
+    with job.log.open("w") as log:
+        for command in job.commands:
+            words = [sys.executable, "-m", "steadyear", *command]
+            done = subprocess.run(
+                words, check=False, stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
+            if done.returncode:
+                failed = command
+                break
+    return Outcome(job, time.monotonic() - started, failed)
+
+
+def report_failure(outcome: Outcome) -> str:
+    """What the user needs to know about a failed job."""
+    tail = "\n    ".join(outcome.job.log.read_text().splitlines()[-LOG_TAIL:])
+    command = " ".join(outcome.failed or ())
+    return f"{outcome.job.name} failed in `steadyear {command}`; {outcome.job.log} ends with\n    {tail}"

@@ -1,0 +1,203 @@
+"""The search: what is kept, how often the model is asked, and what is not finite."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attacks import BIM, FGSM, L2, PGD, Attack, CrossEntropy, Linf, Noise
+
+BALLS = pytest.mark.parametrize("ball", [Linf(0.8), L2(3.0)], ids=str)
+ATTACKS = {
+    "pgd": lambda ball: PGD(ball, steps=3),
+    "restarts": lambda ball: PGD(ball, steps=3, restarts=2, keep_best=False),
+    "bim": lambda ball: BIM(ball, steps=3),
+    "fgsm": FGSM,
+}
+EVERY = pytest.mark.parametrize("make", ATTACKS.values(), ids=ATTACKS)
+
+
+class Wavy(nn.Module):
+    """A rough landscape, in which the last point of a path is often not the worst."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(10, 24), nn.Linear(24, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last((4 * self.first(x)).sin())
+
+
+@pytest.fixture
+def case() -> tuple[nn.Module, Tensor, Tensor]:
+    model = Wavy()
+    return model, torch.randn(32, 10), torch.zeros(32, 2)
+
+
+def found(attack: Attack, case) -> Tensor:
+    return attack(*case, index=torch.arange(len(case[1]))).objective
+
+
+@BALLS
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_keep_best_is_never_worse_than_the_last_point(case, ball, restarts) -> None:
+    make = {"steps": 6, "relative_step": 0.6, "restarts": restarts}
+    best = found(PGD(ball, keep_best=True, **make), case)
+    last = found(PGD(ball, keep_best=False, **make), case)
+    assert (best >= last - 1e-5).all()
+    assert (best > last + 1e-3).any()
+
+
+@BALLS
+def test_keep_best_includes_the_last_point_and_the_start(case, ball) -> None:
+    """With more steps from the same start the kept objective can only grow."""
+    paths = [found(PGD(ball, steps=n, relative_step=0.3), case) for n in (1, 2, 4, 8)]
+    for shorter, longer in pairwise(paths):
+        assert (longer >= shorter - 1e-5).all()
+    start = PGD(ball, steps=1, relative_step=0.0, keep_best=False)
+    assert (paths[0] >= found(start, case) - 1e-5).all()
+    moved = PGD(ball, steps=1, relative_step=0.3, keep_best=False)
+    both = torch.maximum(found(start, case), found(moved, case))
+    torch.testing.assert_close(paths[0], both)
+
+
+@BALLS
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_restarts_are_never_worse_than_fewer_starts(case, ball, keep_best) -> None:
+    make = {"steps": 3, "relative_step": 0.3, "keep_best": keep_best}
+    runs = [found(PGD(ball, restarts=n, **make), case) for n in (1, 2, 5)]
+    for fewer, more in pairwise(runs):
+        assert (more >= fewer - 1e-5).all()
+        assert (more > fewer + 1e-3).any()
+
+
+@BALLS
+def test_more_tries_of_noise_are_never_worse(case, ball) -> None:
+    runs = [found(Noise(ball, tries=n), case) for n in (1, 2, 10)]
+    for fewer, more in pairwise(runs):
+        assert (more >= fewer).all()
+        assert (more > fewer).any()
+
+
+@BALLS
+def test_noise_spends_its_budget(case, ball) -> None:
+    result = Noise(ball, tries=3)(*case)
+    torch.testing.assert_close(result.size, torch.full((32,), ball.eps), rtol=1e-5, atol=0)
+    assert result.gradient_queries == 0
+
+
+def test_the_step_is_a_share_of_the_budget(case) -> None:
+    assert PGD(Linf(1.0), steps=10).relative_step == pytest.approx(0.25)
+    one = BIM(Linf(0.4), steps=1, relative_step=0.5, keep_best=False)(*case)
+    torch.testing.assert_close(one.size, torch.full((32,), 0.2))
+
+
+def test_fgsm_is_one_full_step_of_bim(case) -> None:
+    one = BIM(L2(0.4), steps=1, relative_step=1.0, keep_best=False)(*case)
+    assert torch.equal(FGSM(L2(0.4))(*case).adversarial, one.adversarial)
+
+
+@pytest.mark.parametrize(
+    ("attack", "gradients", "values"),
+    [
+        (FGSM(Linf(0.1)), 1, 2),
+        (BIM(Linf(0.1), steps=4), 4, 3),
+        (PGD(Linf(0.1), steps=4, keep_best=False), 4, 2),
+        (PGD(L2(0.1), steps=4, restarts=3), 12, 5),
+        (PGD(L2(0.1), steps=2, restarts=3, keep_best=False), 6, 5),
+        (Noise(L2(0.1)), 0, 2),
+        (Noise(L2(0.1), tries=4), 0, 6),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Attack) else str(value),
+)
+def test_queries_are_counted(case, attack, gradients, values) -> None:
+    """``values`` counts the passes without gradient, among them the first and the last."""
+    model, x, target = case
+    calls = {True: 0, False: 0}
+
+    def counting(value: Tensor) -> Tensor:
+        calls[torch.is_grad_enabled() and value.requires_grad] += 1
+        return model(value)
+
+    result = attack(counting, x, target)
+    assert result.gradient_queries == gradients
+    assert calls == {True: gradients, False: values}
+
+
+class Hole(torch.autograd.Function):
+    """The identity, with a bad value or gradient for the second clip."""
+
+    @staticmethod
+    def forward(ctx, x, value, gradient):
+        ctx.bad = gradient
+        out = x.clone()
+        out[1] += value
+        return out
+
+    @staticmethod
+    def backward(ctx, gradient):
+        gradient = gradient.clone()
+        gradient[1, 0] += ctx.bad
+        return gradient, None, None
+
+
+@EVERY
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_an_error(case, make, bad) -> None:
+    model, x, target = case
+    with pytest.raises(FloatingPointError, match="clean objective of 1 of 32"):
+        make(Linf(0.1))(lambda value: model(Hole.apply(value, bad, 0.0)), x, target)
+
+
+@EVERY
+def test_gradients_that_are_not_finite_are_an_error(case, make) -> None:
+    """Values alone look fine: keeping the best point would hide that nothing was attacked."""
+    model, x, target = case
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(FloatingPointError, match=r"of 1 of 32 clips is not finite"):
+            make(Linf(0.1))(lambda value, b=bad: Hole.apply(model(value), 0.0, b), x, target)
+
+
+def test_values_that_break_on_the_path_only_are_an_error(case) -> None:
+    model, x, target = case
+    passes = []
+
+    def breaks(value: Tensor) -> Tensor:
+        passes.append(0)
+        return Hole.apply(model(value), float("nan") if len(passes) == 3 else 0.0, 0.0)
+
+    with pytest.raises(FloatingPointError, match="path"):
+        PGD(Linf(0.1), steps=5)(breaks, x, target)
+
+
+def test_clips_with_nan_are_an_error(case) -> None:
+    model, x, target = case
+    x[5, 0] = float("nan")
+    with pytest.raises(FloatingPointError, match="clean objective of 1 of 32"):
+        Noise(Linf(0.1))(model, x, target)
+
+
+def test_a_zero_gradient_is_no_direction(case) -> None:
+    _, x, _ = case
+    for ball in (Linf(0.1), L2(0.1)):
+        result = FGSM(ball, CrossEntropy())(lambda v: 0 * v[:, :2], x, torch.zeros(32).long())
+        assert torch.equal(result.adversarial, x)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: PGD(Linf(0.1), steps=0), "at least one step"),
+        (lambda: PGD(Linf(0.1), restarts=0), "one start"),
+        (lambda: PGD(Linf(0.1), restarts=2, random_start=False), "repeat one path"),
+        (lambda: BIM(Linf(0.1), steps=0), "at least one step"),
+        (lambda: Noise(Linf(0.1), tries=0), "at least one try"),
+    ],
+)
+def test_searches_that_cannot_work_are_refused(make, match) -> None:
+    with pytest.raises(ValueError, match=match):
+        make()

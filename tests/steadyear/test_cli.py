@@ -1,0 +1,274 @@
+"""The command line as a user meets it: every experiment, composition, resuming, wrong input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+import yaml
+
+from steadyear.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENTS = sorted((ROOT / "configs" / "experiment").rglob("*.yaml"))
+EMOTIFY = [
+    "amazement",
+    "solemnity",
+    "tenderness",
+    "nostalgia",
+    "calmness",
+    "power",
+    "joyful_activation",
+    "tension",
+    "sadness",
+]
+TINY = {
+    "model": {"init_args": {"network": {"init_args": {"width": 0.05}}}},
+    "data": {"init_args": {"batch_size": 4, "excerpt_seconds": 2.0}},
+    "trainer": {"max_epochs": 2, "enable_progress_bar": False, "enable_model_summary": False},
+    "callbacks": {"robustness": {"init_args": {"budgets": [0.05]}}},
+    "logger": {"wandb": None},
+}
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty folder with a cache of its own and a tiny data set in the layout of Emotify."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEADYEAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEADYEAR_DATA", str(tmp_path / "data"))
+    # Lightning's log handler still holds the stream of an earlier test.
+    monkeypatch.setattr("logging.raiseExceptions", False)
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    return tmp_path
+
+
+@pytest.fixture
+def emotify(workplace):
+    folder = workplace / "data" / "emotify"
+    (folder / "audio").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(1, 21):
+        clip = rng.uniform(-0.5, 0.5, 3 * 22050).astype("float32")
+        soundfile.write(folder / "audio" / f"{number:03}.ogg", clip, 22050)
+        rows.append({"number": f"{number:03}"} | dict.fromkeys(EMOTIFY, 0.0) | {"TARGET": "rock"})
+    table = pd.DataFrame(rows)
+    table[EMOTIFY] = rng.uniform(0, 1, (20, 9))
+    table.to_csv(folder / "mean_ratings_emotify.csv", index=False)
+    return folder
+
+
+def small(*extra: str) -> list[str]:
+    return ["--config", "tiny.yaml", *extra]
+
+
+def clips(path: Path) -> list[str]:
+    """Few clips, where their number is a setting."""
+    return ["--data.init_args.num_clips", "[8,4,6]"] if "demo" in path.parts else []
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_experiment_fits_tests_and_validates(path, emotify, caplog):
+    arguments = ["--config", str(path), *small(*clips(path))]
+    main(["fit", *arguments])
+    main(["test", *arguments])
+    main(["validate", *arguments])
+    run = Path("runs") / path.parent.name / path.stem / "seed0"
+    for name in ("config-fit.yaml", "config-test.yaml", "config-validate.yaml", "metrics.csv"):
+        assert (run / name).is_file(), name
+    table = pd.read_parquet(run / "robustness.parquet")
+    assert set(table["attack"]) == {"noise", "fgsm", "pgd"}
+    assert np.isfinite(np.stack(table["attacked_prediction"])).all()
+    assert (run / "robustness-val.parquet").is_file()
+    assert {p.name for p in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    record = json.loads((run / "run.json").read_text())
+    assert record["system"] == path.stem
+    assert record["epochs"] == 2
+    with (run / "metrics.csv").open() as file:
+        columns = set(next(csv.reader(file)))
+    assert {"train/loss", "val/pearson", "test/pearson", "test/pgd@0.05/mae"} <= columns
+    assert "pgd@0.05" in caplog.text
+
+
+DEMO = ["--config", str(ROOT / "configs/experiment/demo/a2e.yaml")]
+FEW = small("--data.init_args.num_clips", "[8,4,6]")
+
+
+def test_test_continues_in_the_folder_of_its_checkpoint(workplace):
+    main(["fit", *DEMO, *FEW, "--run", "first"])
+    main(["fit", *DEMO, *FEW, "--run", "second", "--seed_everything", "5"])
+    main(["test", *DEMO, *FEW, "--ckpt_path", "runs/demo/a2e/first/checkpoints/last.ckpt"])
+    assert (workplace / "runs/demo/a2e/first/robustness.parquet").is_file()
+    assert not (workplace / "runs/demo/a2e/second/robustness.parquet").exists()
+    main(["test", *DEMO, *FEW])  # the newest run
+    assert (workplace / "runs/demo/a2e/second/robustness.parquet").is_file()
+    assert json.loads((workplace / "runs/demo/a2e/second/run.json").read_text())["seed"] == 5
+
+
+def test_a_new_fit_never_overwrites_a_run(workplace):
+    main(["fit", *DEMO, *FEW])
+    main(["fit", *DEMO, *FEW])
+    assert {p.name for p in (workplace / "runs/demo/a2e").iterdir()} == {"seed0", "seed0-2"}
+    with pytest.raises(SystemExit):
+        main(["fit", *DEMO, *FEW, "--run", "seed0"])
+
+
+def test_checkpoints_do_not_override_the_command_line(workplace):
+    main(["fit", *DEMO, *FEW])
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        main(["test", *DEMO, *FEW, "--model.init_args.network.init_args.width", "0.1"])
+
+
+def test_predict_returns_outputs(workplace):
+    main(["fit", *DEMO, *FEW])
+    main(["predict", *DEMO, *FEW])
+
+
+def test_a_named_callback_is_changed_added_and_switched_off(workplace, capsys):
+    more = {
+        "callbacks": {
+            "robustness": None,
+            "stop": {
+                "class_path": "lightning.pytorch.callbacks.EarlyStopping",
+                "init_args": {"monitor": "val/loss"},
+            },
+            "best": {"init_args": {"monitor": "val/mae", "mode": "min"}},
+        }
+    }
+    (workplace / "more.yaml").write_text(yaml.safe_dump(more))
+    with pytest.raises(SystemExit) as end:
+        main(["fit", *DEMO, *FEW, "--config", "more.yaml", "--print_config"])
+    assert end.value.code == 0
+    shown = yaml.safe_load(capsys.readouterr().out)
+    callbacks = shown["callbacks"]
+    assert callbacks["robustness"] is None
+    assert callbacks["stop"]["class_path"].endswith("EarlyStopping")
+    assert callbacks["best"]["init_args"]["monitor"] == "val/mae"
+    assert callbacks["best"]["init_args"]["filename"] == "best"
+    assert callbacks["epoch_seed"]["class_path"].endswith("EpochSeed")
+
+
+def test_print_config_shows_the_whole_truth(workplace, capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", *DEMO, "--print_config"])
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["trainer"]["inference_mode"] is False
+    assert shown["model"]["init_args"]["frontend"]["init_args"]["bands_per_octave"] == 24
+    pgd = shown["callbacks"]["robustness"]["init_args"]["attacks"]["pgd"]["init_args"]
+    assert pgd["steps"] == 10
+    assert shown["data"]["init_args"]["rater_noise"] is not None
+
+
+def test_resolved_config_runs_again(workplace):
+    main(["fit", *DEMO, *FEW])
+    first = workplace / "runs/demo/a2e/seed0"
+    main(["fit", "--config", str(first / "config-fit.yaml"), "--run", "again"])
+    weights = [
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for run in (first, workplace / "runs/demo/a2e/again")
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+WRONG = {
+    "misspelt key": (["--trainer.max_epocs", "3"], "max_epocs"),
+    "misspelt key of the model": (["--model.init_args.consept_weight", "1"], "consept_weight"),
+    "misspelt class": (["--data", "SyntheticMusik"], "SyntheticMusik"),
+    "wrong type": (["--trainer.max_epochs", "many"], "max_epochs"),
+    "missing config": (["--config", "nowhere.yaml"], "nowhere.yaml"),
+    "missing checkpoint": (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
+    "contradiction": (["--model.init_args.concept_weight", "0.5"], "concept_weight"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "word"), WRONG.values(), ids=WRONG.keys())
+def test_wrong_input_ends_in_one_clear_message(arguments, word, workplace, capfd):
+    with pytest.raises(SystemExit) as end:
+        main(["fit", *DEMO, *FEW, *arguments])
+    assert end.value.code not in (0, None)
+    error = capfd.readouterr().err
+    assert word in error
+    assert "Traceback" not in error
+    assert "error: " in error
+    assert "usage:" not in error
+
+
+def test_testing_before_training_says_what_to_do(workplace, capfd):
+    with pytest.raises(SystemExit):
+        main(["test", *DEMO, *FEW])
+    assert "steadyear fit" in capfd.readouterr().err
+
+
+def test_wrong_number_of_targets_names_the_setting(workplace, capfd):
+    with pytest.raises(SystemExit):
+        main(["fit", *DEMO, *FEW, "--model.init_args.head.init_args.num_targets", "5"])
+    assert "num_targets to 8" in capfd.readouterr().err
+
+
+def test_missing_data_root_names_the_variable(workplace, monkeypatch, capfd):
+    monkeypatch.delenv("STEADYEAR_DATA")
+    with pytest.raises(SystemExit):
+        main(["fit", "--config", str(ROOT / "configs/experiment/emotify/a2e.yaml"), *small()])
+    assert "STEADYEAR_DATA" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("program", ["steadyear", "module"])
+def test_installed_program_and_module_are_alike(program, workplace):
+    command = {
+        "steadyear": [str(Path(sys.executable).with_name("steadyear"))],
+        "module": [sys.executable, "-m", "steadyear"],
+    }[program]
+    done = subprocess.run([*command, "--help"], check=False, capture_output=True, text=True)
+    assert done.returncode == 0
+    for word in ("fit", "validate", "test", "predict", "compare", "demo"):
+        assert word in done.stdout
+
+
+def test_compare_reads_what_test_wrote(workplace, capsys):
+    main(["fit", *DEMO, *FEW])
+    main(["test", *DEMO, *FEW])
+    main(["compare", "runs", "--out", "report"])
+    assert "a2e" in capsys.readouterr().out
+    summary = json.loads((workplace / "report/summary.json").read_text())
+    table = pd.read_parquet(workplace / "runs/demo/a2e/seed0/robustness.parquet")
+    clean = table.drop_duplicates("clip")["clean_error"].mean()
+    assert f"{clean:.5f}"[:6] in json.dumps(summary)
+    assert (workplace / "report/index.html").is_file()
+
+
+def test_killed_and_resumed_fit_equals_the_uninterrupted_one(workplace):
+    """SIGKILL in the middle of training, adversarial training included."""
+    arguments = ["--config", str(ROOT / "configs/experiment/demo/aa2e.yaml"), *FEW]
+    arguments += ["--trainer.max_epochs", "8", "--callbacks.robustness", "null"]
+    main(["fit", *arguments, "--run", "whole"])
+    command = [sys.executable, "-m", "steadyear", "fit", *arguments, "--run", "killed"]
+    killed = workplace / "runs/demo/aa2e/killed"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        deadline = time.monotonic() + 120
+        record = killed / "run.json"
+        while time.monotonic() < deadline:
+            done = json.loads(record.read_text())["epochs"] if record.is_file() else None
+            if (done or 0) >= 2 and (killed / "checkpoints/last.ckpt").is_file():
+                break
+            time.sleep(0.02)
+        os.kill(child.pid, signal.SIGKILL)
+    interrupted = torch.load(killed / "checkpoints/last.ckpt", weights_only=True)
+    assert interrupted["epoch"] < 7
+    main(["fit", *arguments, "--run", "killed", "--ckpt_path", "last"])
+    whole = torch.load(workplace / "runs/demo/aa2e/whole/checkpoints/last.ckpt", weights_only=True)
+    resumed = torch.load(killed / "checkpoints/last.ckpt", weights_only=True)
+    assert resumed["epoch"] == whole["epoch"] == 7
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(value, resumed["state_dict"][name]), name
