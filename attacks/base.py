@@ -182,7 +182,8 @@ class Attack(ABC):
         self, forward: Model, x: Tensor, target: Tensor | None, draws: Draws
     ) -> AttackResult:
         with torch.no_grad():
-            clean_output = forward(x)
+            # Clones, because a model may work in place on its input.
+            clean_output = forward(x.clone())
         clean = self.view.read(clean_output)
         reference = clean.clone() if target is None else target.detach().clone()
         self.objective.check(clean, reference)
@@ -196,7 +197,7 @@ class Attack(ABC):
         # The solver is not trusted: project again, then measure on what is handed out.
         adversarial = self._apply(x, problem.project(self.solve(problem, draws).detach()))
         with torch.no_grad():
-            output = forward(adversarial)
+            output = forward(adversarial.clone())
             prediction = self.view.read(output)
             result = AttackResult(
                 adversarial=adversarial,

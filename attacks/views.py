@@ -75,7 +75,7 @@ class View:
 
             def run(value: Tensor) -> Any:
                 with inject(model, str(self.perturb_at), value):
-                    return model(source)
+                    return model(source.clone())
 
             x = start
         if self.read_at is None:
@@ -117,7 +117,7 @@ def _capture(model: Model, name: str, x: Tensor) -> Tensor:
         seen.append(prediction_of(output))
 
     with torch.no_grad(), _hook(model, name, keep):
-        model(x)
+        model(x.clone())
     return _once(seen, name).clone()
 
 

@@ -63,6 +63,7 @@ class RobustnessEvaluation(Callback):
         self.every_n_epochs = every_n_epochs
         self.media_clips = media_clips
         self._table: RobustnessTable | None = None
+        self._clips_seen = 0
         self._media = Media(media_clips)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -86,6 +87,7 @@ class RobustnessEvaluation(Callback):
                 "trainer.inference_mode to false."
             )
         self._table = RobustnessTable()
+        self._clips_seen = 0
         self._media = Media(self.media_clips)
 
     def on_validation_batch_end(
@@ -99,7 +101,7 @@ class RobustnessEvaluation(Callback):
     ) -> None:
         """Attack a validation batch."""
         if not trainer.sanity_checking:
-            self._attack(trainer, pl_module, batch, batch_idx, dataloader_idx)
+            self._attack(trainer, pl_module, batch, dataloader_idx)
 
     def on_test_batch_end(
         self,
@@ -111,14 +113,13 @@ class RobustnessEvaluation(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Attack a test batch."""
-        self._attack(trainer, pl_module, batch, batch_idx, dataloader_idx)
+        self._attack(trainer, pl_module, batch, dataloader_idx)
 
     def _attack(
         self,
         trainer: Trainer,
         module: LightningModule,
         batch: Any,
-        batch_idx: int,
         dataloader_idx: int,
     ) -> None:
         if self._table is None:
@@ -130,7 +131,8 @@ class RobustnessEvaluation(Callback):
         x, target = self.keys.read(batch)
         index = clip_index(batch)
         if index is None:
-            index = _position(trainer, batch_idx, len(x))
+            index = _position(trainer, self._clips_seen, len(x))
+        self._clips_seen += len(x)
         concepts = batch.get("concepts") if isinstance(batch, dict) else None
         for cell in self._cells(str(self.keys.input_key(batch))):
             result = cell.attack(module, x, target, index=index)
@@ -216,11 +218,10 @@ def _text(figures: dict[str, dict[str, float]]) -> str:
     return table.to_string(float_format=lambda value: f"{value:.3f}", na_rep="")
 
 
-def _position(trainer: Trainer, batch_idx: int, size: int) -> Tensor:
+def _position(trainer: Trainer, first: int, size: int) -> Tensor:
     """Number of each clip in a foreign data set, whatever the number of processes."""
     loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
     loader = loaders[0] if isinstance(loaders, list | tuple) else loaders
-    first = batch_idx * (getattr(loader, "batch_size", None) or size)
     position = (first + torch.arange(size)) * trainer.world_size + trainer.global_rank
     dataset = getattr(loader, "dataset", None)
     # Distributed samplers fill the last batch with the first clips again.

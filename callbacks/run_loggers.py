@@ -16,6 +16,9 @@ from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
 
+# Since wandb 0.31 the service has a new name; logins under the old one stay valid.
+_FORMER_NAMES = {"api.forge.coreweave.com": "api.wandb.ai"}
+
 
 class RunCSVLogger(CSVLogger):
     """Appends to ``metrics.csv`` in the run's folder; a test or a resumed fit loses nothing.
@@ -68,7 +71,7 @@ class RunWandbLogger(WandbLogger):
         id: Stable id, so that ``fit`` and ``test`` of a run are one W&B run; ``None`` derives it
             from the run's folder.
         offline: Whether to write to disk only, for ``wandb sync`` later; ``None`` is offline unless
-            the user is logged in.
+            the user is logged in, and leaves ``WANDB_MODE=disabled`` as it is.
         tags: Tags of the run.
     """
 
@@ -83,7 +86,8 @@ class RunWandbLogger(WandbLogger):
         tags: list[str] | None = None,
     ) -> None:
         if offline is None:
-            offline = not logged_in()
+            # Lightning turns "disabled" into "offline" unless the logger is online.
+            offline = os.environ.get("WANDB_MODE") != "disabled" and not logged_in()
         extra: dict[str, Any] = {"group": group, "tags": tags}
         super().__init__(
             name=name, save_dir=save_dir or ".", id=id, project=project, offline=offline, **extra
@@ -117,9 +121,12 @@ def logged_in() -> bool:
         return False
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(wandb.Settings().base_url).hostname or ""
+    server = urlparse(os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url)
+    host = server.hostname or ""
     file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
     try:
-        return netrc.netrc(file).authenticators(host) is not None
+        known = netrc.netrc(file)
+        names = (server.netloc, host, _FORMER_NAMES.get(host, host))
+        return any(known.authenticators(name) is not None for name in names)
     except (OSError, netrc.NetrcParseError):
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
@@ -44,7 +45,7 @@ class AudioDataModule(LightningDataModule, ABC):
         random_excerpt: Whether training excerpts start at random.
         batch_size: Clips in a batch.
         num_workers: Processes that load batches.
-        seed: Seed of the split, of the order and of the excerpts.
+        seed: Seed of the order and of the excerpts; ``None`` takes the seed of the run.
         cache_dir: Folder of caches; ``None`` takes the environment variable ``STEADYEAR_CACHE``,
             and without it ``.cache/steadyear`` in the working directory.
         on_bad_file: Whether clips that cannot be used are an error, or are left out with a warning.
@@ -63,11 +64,12 @@ class AudioDataModule(LightningDataModule, ABC):
         random_excerpt: bool = True,
         batch_size: int = 8,
         num_workers: int = 0,
-        seed: int = 0,
+        seed: int | None = None,
         cache_dir: str | None = None,
         on_bad_file: Literal["error", "skip"] = "error",
     ) -> None:
         super().__init__()
+        seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         if seed < 0 or batch_size < 1 or (excerpt_seconds is not None and excerpt_seconds <= 0):
             raise ValueError("seed must be >= 0, batch_size >= 1 and excerpt_seconds > 0.")
         self.clips = clips

@@ -29,6 +29,7 @@ class RatedMusic(AudioDataModule):
         target_scale: The ratings are divided by it.
         concept_scale: The mid-level features are divided by it.
         split: Shares of training, validation and test.
+        split_seed: Seed of the split, apart from that of the run: all runs share one split.
         split_column: Column that says ``train``, ``val`` or ``test``, instead of a random split.
         normalize: ``peak`` scales every clip to a peak of 1, ``none`` keeps its level.
         trim: Whether digital silence is cut at both ends.
@@ -51,6 +52,7 @@ class RatedMusic(AudioDataModule):
         target_scale: float = 1.0,
         concept_scale: float = 1.0,
         split: tuple[float, float, float] = (0.8, 0.1, 0.1),
+        split_seed: int = 42,
         split_column: str | None = None,
         normalize: Normalize = "peak",
         trim: bool = True,
@@ -71,12 +73,13 @@ class RatedMusic(AudioDataModule):
         )
         super().__init__(clips=clips, **kwargs)
         self.split = split
+        self.split_seed = split_seed
         where = f"column {split_column!r} of {table.path}"
         self._named = named_splits(table.text(split_column), where) if split_column else None
 
     def split_clips(self) -> Splits:
         """Split by ``split_column`` or at random; see the base class."""
-        return self._named or random_splits(len(self.clip_ids), self.split, self.seed)
+        return self._named or random_splits(len(self.clip_ids), self.split, self.split_seed)
 
 
 def _files(folder: Path, pattern: str, ids: list[str]) -> list[Path]:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from steadyear.layout import check_layout
+from steadyear.layout import LayoutError, check_layout
 
 EXTRA = """
 Also:
@@ -24,10 +24,10 @@ def main(args: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if args is None else args)
     # LightningCLI distrusts arguments that come beside others on the real command line.
     sys.argv = sys.argv[:1]
-    check_layout()
     try:
+        check_layout()
         _dispatch(words)
-    except (ValueError, OSError, _misconfiguration()) as problem:
+    except (ValueError, OSError, LayoutError, _misconfiguration()) as problem:
         if os.environ.get("STEADYEAR_DEBUG"):
             raise
         hint = "(STEADYEAR_DEBUG=1 shows the traceback)"

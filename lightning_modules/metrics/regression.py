@@ -86,13 +86,18 @@ class RegressionMetrics(Metric):
         self.target.append(target.detach().float())
         self.index.append(index)
 
-    def compute(self) -> tuple[Tensor, Tensor]:
-        """Predictions and targets of every clip once, in the order of the index."""
+    def compute(self) -> Tensor:
+        """Predictions and targets of every clip once, in the order of the index.
+
+        Returns:
+            Both, shape (2, clips, outputs).
+        """
         index, prediction, target = (
             _joined(state) for state in (self.index, self.prediction, self.target)
         )
         _, position = _first_of_each(index)
-        return prediction[position], target[position]
+        # One tensor, because torchmetrics squeezes tensors of a single element.
+        return torch.stack([prediction[position], target[position]])
 
 
 def _joined(state: list[Tensor] | Tensor) -> Tensor:

@@ -49,6 +49,13 @@ def test_gives_the_same_in_every_mode(context, view) -> None:
     assert (own.objective > 0).all()
 
 
+def test_labels_of_inference_mode_enter_autograd() -> None:
+    model, x = small(), torch.randn(4, 12)
+    with torch.inference_mode():
+        result = FGSM(Linf(0.1), CrossEntropy())(model, x.clone(), torch.tensor([0, 1, 2, 0]))
+    assert (result.objective > result.clean_objective).all()
+
+
 @pytest.mark.parametrize("attack", [PGD(L2(0.3)), FGSM(Linf(0.1)), Noise(L2(0.3))], ids=repr)
 def test_double_precision_stays_double(attack) -> None:
     model, x = small().double(), torch.randn(4, 12, dtype=torch.float64)

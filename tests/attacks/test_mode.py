@@ -144,6 +144,31 @@ def test_leaves_its_arguments_alone() -> None:
     assert not result.adversarial.requires_grad
 
 
+class InPlace(nn.Module):
+    """Centres its input in place, as many a model does."""
+
+    def __init__(self, in_place: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.in_place, self.front, self.head = in_place, nn.Linear(6, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.sub_(1) if self.in_place else x - 1
+        return self.head(self.front(x))
+
+
+@pytest.mark.parametrize("view", VIEWS.values(), ids=VIEWS)
+@pytest.mark.parametrize("make", ATTACKS.values(), ids=ATTACKS)
+def test_models_may_work_in_place(make, view) -> None:
+    x, target = torch.randn(3, 6), torch.randn(3, 2)
+    kept = x.clone()
+    result, expected = (make(view=view)(InPlace(place), x, target) for place in (True, False))
+    assert torch.equal(x, kept)
+    assert torch.equal(result.adversarial, expected.adversarial)
+    assert torch.equal(result.perturbation, expected.perturbation)
+    assert torch.equal(result.objective, expected.objective)
+
+
 @pytest.mark.parametrize("device", ["cpu"])
 def test_mode_is_eval_frozen_and_differentiable(device) -> None:
     net, x, _ = prepared()

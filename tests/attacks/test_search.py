@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import BIM, FGSM, L2, PGD, Attack, CrossEntropy, Linf, Noise
+from attacks import (
+    BIM,
+    FGSM,
+    L2,
+    PGD,
+    AbsoluteError,
+    Attack,
+    CrossEntropy,
+    Linf,
+    Noise,
+    SquaredError,
+)
 
 BALLS = pytest.mark.parametrize("ball", [Linf(0.8), L2(3.0)], ids=str)
 ATTACKS = {
@@ -162,16 +173,19 @@ def test_gradients_that_are_not_finite_are_an_error(case, make) -> None:
             make(Linf(0.1))(lambda value, b=bad: Hole.apply(model(value), 0.0, b), x, target)
 
 
-def test_values_that_break_on_the_path_only_are_an_error(case) -> None:
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("objective", [SquaredError(), AbsoluteError()], ids=["mse", "mae"])
+def test_values_that_break_on_the_path_only_are_an_error(case, objective, bad) -> None:
+    """An infinite absolute error has a finite gradient, and would be kept as the best point."""
     model, x, target = case
     passes = []
 
     def breaks(value: Tensor) -> Tensor:
         passes.append(0)
-        return Hole.apply(model(value), float("nan") if len(passes) == 3 else 0.0, 0.0)
+        return Hole.apply(model(value), bad if len(passes) == 3 else 0.0, 0.0)
 
     with pytest.raises(FloatingPointError, match="path"):
-        PGD(Linf(0.1), steps=5)(breaks, x, target)
+        PGD(Linf(0.1), objective, steps=5)(breaks, x, target)
 
 
 def test_clips_with_nan_are_an_error(case) -> None:

@@ -52,9 +52,12 @@ def test_projection_is_the_nearest_point(values) -> None:
     )
 
 
-def test_directions_are_steepest_and_of_unit_size(values) -> None:
+@pytest.mark.parametrize("scale", [1.0, 1e-30, 1e30])
+def test_directions_are_steepest_and_of_unit_size(values, scale) -> None:
+    """Also where the squares of a gradient leave the range of fp32."""
     values[0] = 0
-    sign, unit = Linf(1.0).direction(values), L2(1.0).direction(values)
+    gradient = scale * values
+    sign, unit = Linf(1.0).direction(gradient), L2(1.0).direction(gradient)
     assert torch.equal(sign, values.sign())
     expected = flat(values)[1:] / np.linalg.norm(flat(values)[1:], axis=1, keepdims=True)
     np.testing.assert_allclose(flat(unit)[1:], expected, rtol=1e-5, atol=1e-9)

@@ -27,7 +27,11 @@ MODULES = {
     ),
     "without batch_idx": (foreign.WithoutBatchIdx, foreign.loader, None),
 }
-SETTINGS = {"plain": {}, "accumulate": {"accumulate_grad_batches": 2}, "bf16": {"precision": "bf16-mixed"}}
+SETTINGS = {
+    "plain": {},
+    "accumulate": {"accumulate_grad_batches": 2},
+    "bf16": {"precision": "bf16-mixed"},
+}
 
 
 def train(tmp_path, module, *callbacks, loader=None, **settings):
@@ -121,7 +125,11 @@ def test_random_starts_are_keyed_by_seed_epoch_and_batch(tmp_path):
                 return super().step(training_step, batch, adversary)
 
         attack = PGD(Linf(0.1), steps=1)
-        train(tmp_path, foreign.seeded(foreign.Foreign), AdversarialTraining(attack, Keep(), seed=seed))
+        train(
+            tmp_path,
+            foreign.seeded(foreign.Foreign),
+            AdversarialTraining(attack, Keep(), seed=seed),
+        )
         return found
 
     assert len(set(starts(0))) == 10

@@ -37,16 +37,16 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_additional_steps_resume_too(tmp_path, epoch):
-    class Stop(RuntimeError):
+    class StopError(RuntimeError):
         pass
 
     class Recipe(AdditionalStep):
         def after_batch(self, trainer, batch, adversary, stepped):
             super().after_batch(trainer, batch, adversary, stepped)
             if trainer.current_epoch == epoch + 1:
-                raise Stop
+                raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         fit(tmp_path / "stopped", Recipe(2))
     resumed = fit(tmp_path / "stopped", AdditionalStep(2), resume=True)
     assert torch.equal(resumed, fit(tmp_path / "whole", AdditionalStep(2)))

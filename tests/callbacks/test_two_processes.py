@@ -85,7 +85,12 @@ def test_robustness_table_is_that_of_one_process(tmp_path, folder, kind):
 def test_metrics_are_those_of_one_process(tmp_path, ranks):
     trainer = evaluate(tmp_path, regression(), DataLoader(Rated(), batch_size=4))
     one = {name: value.item() for name, value in trainer.callback_metrics.items()}
-    assert {"test/pearson", "test/concepts/r2", "test/pgd@0.3/pearson", "test/worst@0.1/mae"} <= set(one)
+    assert {
+        "test/pearson",
+        "test/concepts/r2",
+        "test/pgd@0.3/pearson",
+        "test/worst@0.1/mae",
+    } <= set(one)
     # The loss is a mean over the batches that the sampler made, repeats included.
     one.pop("test/loss")
     for rank in ranks:

@@ -107,10 +107,17 @@ def test_epochs_differ_and_repeat(ramp_module: Make, workers: int) -> None:
     assert any(by_clip[0][clip] != by_clip[1][clip] for clip in shared)
 
 
-def test_seed_changes_split_and_excerpts(ramp_module: Make) -> None:
+def test_seed_changes_order_and_excerpts(ramp_module: Make) -> None:
     first, second = _ready(ramp_module(seed=0)), _ready(ramp_module(seed=1))
-    assert first.splits != second.splits
     assert _epoch(first.train_dataloader(), 0) != _epoch(second.train_dataloader(), 0)
+
+
+def test_seed_of_the_run_is_the_default(
+    ramp_module: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PL_GLOBAL_SEED", "7")
+    assert ramp_module(seed=None).seed == 7
+    assert ramp_module(seed=3).seed == 3
 
 
 def test_evaluation_sees_every_clip_once_in_order_and_centred(ramp_module: Make) -> None:

@@ -59,6 +59,11 @@ def test_levels_are_normalised_to_the_peak(music: Make) -> None:
         assert float(peak) == pytest.approx(expected, rel=0.05)
 
 
+def test_runs_share_a_split_whatever_their_seed(music: Make) -> None:
+    assert music(seed=0).split_clips() == music(seed=1).split_clips()
+    assert music(split_seed=0).split_clips() != music(split_seed=1).split_clips()
+
+
 def test_split_column(music: Make) -> None:
     split = music(split_column="fold").split_clips()
     assert (split.train, split.val, split.test) == (list(range(7)), [], [7, 8, 9])
