@@ -19,15 +19,13 @@ demo: $(INSTALLED)
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest -n auto
 
-$(BIN)/python:
+$(INSTALLED): $(WHAT_INSTALLS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "SteadyEar needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
 	  echo "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' || { \
 	  echo "'$(PYTHON)' cannot make virtual environments; on Debian: apt install python3-venv." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-
-$(INSTALLED): $(BIN)/python $(WHAT_INSTALLS)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 

@@ -3,6 +3,7 @@
 from callbacks.adversarial_training import AdversarialTraining
 from callbacks.batches import BatchKeys
 from callbacks.epoch_seed import EpochSeed
+from callbacks.predictions import PredictionTable
 from callbacks.recipes import AdditionalStep, Adversary, Madry, Recipe
 from callbacks.robustness import RobustnessEvaluation
 from callbacks.run_loggers import RunCSVLogger, RunWandbLogger
@@ -15,6 +16,7 @@ __all__ = [
     "BatchKeys",
     "EpochSeed",
     "Madry",
+    "PredictionTable",
     "Recipe",
     "RobustnessEvaluation",
     "RunCSVLogger",

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-import torch.distributed
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
@@ -17,6 +16,7 @@ from torch import Tensor
 from attacks import Attack
 from callbacks.batches import BatchKeys, clip_index
 from callbacks.media import Media, log_to_wandb
+from callbacks.processes import from_all_processes
 from callbacks.robustness_table import Cell, Names, RobustnessTable, stacked, write_table
 
 
@@ -158,7 +158,7 @@ class RobustnessEvaluation(Callback):
         table, self._table = self._table, None
         if table is None:
             return
-        table.rows = _from_all_processes(table.rows)
+        table.rows = from_all_processes(table.rows)
         names = Names.of(getattr(trainer, "datamodule", None))
         frame = table.frame(names)
         figures = aggregate(frame, module)
@@ -226,11 +226,3 @@ def _position(trainer: Trainer, first: int, size: int) -> Tensor:
     dataset = getattr(loader, "dataset", None)
     # Distributed samplers fill the last batch with the first clips again.
     return position % len(dataset) if isinstance(dataset, Sized) else position
-
-
-def _from_all_processes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return rows
-    parts: list[list[dict[str, Any]]] = [[] for _ in range(torch.distributed.get_world_size())]
-    torch.distributed.all_gather_object(parts, rows)
-    return [row for part in parts for row in part]

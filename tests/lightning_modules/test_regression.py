@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters_context
 from scipy.stats import pearsonr
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -217,3 +218,17 @@ def test_one_clip_and_one_target_can_be_validated(tmp_path):
     made.collect(made(given["spectrogram"]), given | {"target": given["target"][:, :1]})
     scores = made.epoch_scores()
     assert scores["pearson"] == scores["pearson/valence"] == 0
+
+
+def test_command_line_settings_of_optimiser_and_schedule_are_not_stored():
+    given = {
+        "network": {"class_path": "Pool"},
+        "concept_weight": 0.5,
+        "optimizer": {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.5}},
+        "lr_scheduler": {"class_path": "torch.optim.lr_scheduler.StepLR"},
+    }
+    with _given_hyperparameters_context(given, "lightning.pytorch.cli.instantiate_module"):
+        stored = dict(module().hparams)
+    assert stored["network"] == given["network"]
+    assert stored["concept_weight"] == 0.5
+    assert not {"optimizer", "lr_scheduler"} & set(stored)

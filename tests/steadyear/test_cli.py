@@ -131,9 +131,16 @@ def test_checkpoints_do_not_override_the_command_line(workplace):
         main(["test", *DEMO, *FEW, "--model.init_args.network.init_args.width", "0.1"])
 
 
-def test_predict_returns_outputs(workplace):
+def test_predict_writes_a_table(workplace):
     main(["fit", *DEMO, *FEW])
     main(["predict", *DEMO, *FEW])
+    main(["test", *DEMO, *FEW])
+    run = workplace / "runs/demo/a2e/seed0"
+    predicted = pd.read_csv(run / "predictions.csv").set_index("clip")
+    table = pd.read_parquet(run / "robustness.parquet").drop_duplicates("clip").set_index("clip")
+    expected = np.stack(table["clean_prediction"])
+    np.testing.assert_allclose(predicted.loc[table.index].to_numpy(), expected, atol=1e-5)
+    assert list(predicted.columns)[:2] == ["valence", "energy"]
 
 
 def test_a_named_callback_is_changed_added_and_switched_off(workplace, capsys):
