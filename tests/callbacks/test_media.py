@@ -35,6 +35,7 @@ def test_panels_have_low_frequencies_at_the_bottom_and_time_from_left_to_right(u
     first, second, third = picture[:, :3], picture[:, 7:10], picture[:, 14:]
     brightest = np.unravel_index(first.sum(-1).argmax(), (5, 3))
     assert brightest == (4, 2)
+    assert first.sum(-1).max() - first.sum(-1).min() > 600
     # The perturbation has a scale of its own: its largest value is fully blue, the rest white.
     red, _, blue = second[0, 0]
     assert blue > red + 50

@@ -178,6 +178,7 @@ def test_wandb_offline_holds_the_whole_run(no_account, tmp_path):
         trainer.test(module, Data(), verbose=False)
     finally:
         wandb.finish()
+        wandb.teardown()  # the file is complete only when its writer has ended
 
     (written,) = (folder / "wandb").glob("offline-run-*-abc")
     run = OfflineRun(written)
