@@ -20,10 +20,18 @@ class BatchKeys:
             ``waveform`` in a mapping, and takes position 0 of a sequence.
         target: Key or position of the target; ``None`` finds ``target`` in a mapping, and takes
             position 1 of a sequence.
+        domain: What the input is called in tables; ``None`` takes its key. Only a ``waveform`` has
+            a signal-to-noise ratio and can be heard.
     """
 
     input: Key | None = None
     target: Key | None = None
+    domain: str | None = None
+
+    def domain_of(self, batch: Any) -> str:
+        """What the attacked tensor of a batch is called."""
+        key = self.input_key(batch)
+        return self.domain or (key if isinstance(key, str) else "input")
 
     def input_key(self, batch: Any) -> Key:
         """Key or position of the attacked tensor.

@@ -37,7 +37,8 @@ class RobustnessEvaluation(Callback):
         attacks: Attacks by the name they have in tables.
         budgets: Budgets that every attack is run at, in the unit of its domain.
         keys: Where batches hold input and target; ``None`` finds the usual places.
-        every_n_epochs: Evaluate at every n-th validation inside ``fit``, too; ``None`` does not.
+        every_n_epochs: Evaluate at the validations of every n-th epoch of ``fit``, too; ``None``
+            does not.
         media_clips: Number of clips whose clean and attacked input is shown in W&B.
 
     Raises:
@@ -134,14 +135,14 @@ class RobustnessEvaluation(Callback):
             index = _position(trainer, self._clips_seen, len(x))
         self._clips_seen += len(x)
         concepts = batch.get("concepts") if isinstance(batch, dict) else None
-        for cell in self._cells(str(self.keys.input_key(batch))):
+        for cell in self._cells(self.keys.domain_of(batch)):
             result = cell.attack(module, x, target, index=index)
             self._table.add(cell, result, target, index, concepts)
             self._media.add(cell, result, index)
 
-    def _cells(self, input_key: str) -> list[Cell]:
+    def _cells(self, domain: str) -> list[Cell]:
         return [
-            Cell(name, attack.at(budget), budget, attack.view.perturb_at or input_key)
+            Cell(name, attack.at(budget), budget, attack.view.perturb_at or domain)
             for name, attack in self.attacks.items()
             for budget in self.budgets
         ]

@@ -54,8 +54,9 @@ class RunRecord(SaveConfigCallback):
             "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
+        before = read_record(folder)
         # What training said stands: a test may come with another seed or device.
-        record = facts | read_record(folder)
+        record = before | facts if name == "fit" and trainer.ckpt_path is None else facts | before
         write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -70,7 +70,7 @@ class BaseModule(LightningModule):
 
     @abstractmethod
     def epoch_scores(self) -> dict[str, float]:
-        """Scores of all that was collected; forgets it afterwards."""
+        """Loss and scores of all that was collected, each clip once; forgets it afterwards."""
 
     def embed(self, x: Tensor) -> Tensor:
         """Embeddings of waveforms or spectrograms, shape (batch, embedding_dim).
@@ -93,27 +93,22 @@ class BaseModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a training batch."""
         loss = self.loss(self(network_input(batch)), batch)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=_size(batch))
+        size = len(network_input(batch))
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect a validation batch."""
-        self._evaluate(batch, "val")
+        self.collect(self(network_input(batch)), batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect a test batch."""
-        self._evaluate(batch, "test")
+        self.collect(self(network_input(batch)), batch)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Output:
         """Output of a batch."""
         output: Output = self(network_input(batch))
         return output
-
-    def _evaluate(self, batch: Batch, stage: Stage) -> None:
-        output = self(network_input(batch))
-        loss = self.loss(output, batch)
-        self.log(f"{stage}/loss", loss, sync_dist=True, batch_size=_size(batch))
-        self.collect(output, batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the scores of the validation clips."""
@@ -151,7 +146,3 @@ def network_input(batch: Batch) -> Tensor:
 def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     """Parameters that learn; frozen ones would only cost the optimiser memory."""
     return [parameter for parameter in parameters if parameter.requires_grad]
-
-
-def _size(batch: Batch) -> int:
-    return len(network_input(batch))

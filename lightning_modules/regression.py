@@ -112,21 +112,29 @@ class RegressionModule(BaseModule):
         return regression_scores(prediction, target, self.target_names)
 
     def collect(self, output: Output, batch: Batch) -> None:
-        """Keep predictions of targets and concepts by the clips' index."""
+        """Keep predictions of targets and concepts by the clips' index.
+
+        Raises:
+            ValueError: If the data and the head disagree in the number of targets or concepts.
+        """
+        self.loss(output, batch)  # checks what belongs together
         self._targets.update(output.prediction, batch["target"], batch["index"])
         if output.concepts is not None and "concepts" in batch:
             self._concepts.update(output.concepts, batch["concepts"], batch["index"])
 
     def epoch_scores(self) -> dict[str, float]:
-        """Scores of the targets, and under ``concepts/`` those of the concepts."""
-        scores = self.scores(*self._targets.compute())
+        """Loss, scores of the targets, and under ``concepts/`` those of the concepts."""
+        prediction, target = self._targets.compute()
+        scores = self.scores(prediction, target)
+        loss = self.target_weight * F.mse_loss(prediction, target)
         self._targets.reset()
         if self._concepts.update_called:
             prediction, truth = self._concepts.compute()
             concepts = regression_scores(prediction, truth, self.concept_names)
             scores |= {f"concepts/{name}": value for name, value in concepts.items()}
+            loss = loss + self.concept_weight * F.mse_loss(prediction, truth)
             self._concepts.reset()
-        return scores
+        return {"loss": loss.item()} | scores
 
 
 def _check_supervision(head: nn.Module, concept_weight: float) -> None:

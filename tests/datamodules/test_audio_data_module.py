@@ -112,9 +112,7 @@ def test_seed_changes_order_and_excerpts(ramp_module: Make) -> None:
     assert _epoch(first.train_dataloader(), 0) != _epoch(second.train_dataloader(), 0)
 
 
-def test_seed_of_the_run_is_the_default(
-    ramp_module: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_seed_of_the_run_is_the_default(ramp_module: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PL_GLOBAL_SEED", "7")
     assert ramp_module(seed=None).seed == 7
     assert ramp_module(seed=3).seed == 3

@@ -1,0 +1,61 @@
+"""The demonstration, and what runs its commands side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from steadyear import demo
+from steadyear.jobs import Job, report_failure, run_jobs
+
+
+def test_jobs_run_side_by_side_and_report_failures(tmp_path):
+    jobs = [
+        Job("bad", [["compare", str(tmp_path / "nothing")], ["--help"]], tmp_path / "bad.log"),
+        Job("good", [["compare", "--help"]], tmp_path / "good.log"),
+    ]
+    bad, good = run_jobs(jobs, parallel=2, cores=2)
+    assert bad.failed == jobs[0].commands[0]
+    assert good.failed is None
+    assert "usage: steadyear compare" in (tmp_path / "good.log").read_text()
+    message = report_failure(bad)
+    assert "bad failed in `steadyear compare" in message
+    assert "nothing" in message.splitlines()[-1]
+    assert "usage" not in (tmp_path / "bad.log").read_text()  # the second command did not run
+
+
+def test_every_job_of_the_demo_fits_and_tests_an_existing_experiment(tmp_path):
+    jobs = demo.demo_jobs(tmp_path)
+    assert len({job.log for job in jobs}) == 6
+    for job in jobs:
+        assert [command[0] for command in job.commands] == ["fit", "test"]
+        assert all(Path(command[2]).is_file() for command in job.commands)
+
+
+@pytest.mark.slow
+def test_demo_shows_what_the_readme_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEADYEAR_CACHE", str(tmp_path / "cache"))
+    demo.main(["--out", "report"])
+    assert (tmp_path / "report/index.html").is_file()
+    parts = []
+    for path in tmp_path.glob("runs/*/demo/*/seed*/robustness.parquet"):
+        parts.append(pd.read_parquet(path).assign(system=path.parts[-3], seed=path.parts[-2]))
+    table = pd.concat(parts)
+    error = table.groupby(["system", "attack", "budget"])["attacked_error"].mean()
+    clean = table.groupby("system")["clean_error"].mean()
+    for system in demo.SYSTEMS:
+        for attack in ("fgsm", "pgd"):
+            curve = [clean[system], *error[system, attack].sort_index()]
+            assert curve == sorted(curve), f"{attack} on {system} does not grow with the budget"
+        loss = error[system] - clean[system]
+        assert loss["noise", 0.1] < 0.25 * loss["pgd", 0.1]
+    lost = {s: error[s, "pgd", 0.1] - clean[s] for s in demo.SYSTEMS}
+    assert lost["aa2e"] < lost["a2e"]
+    black_box = table[(table["system"] == "a2e") & (table["attack"] == "pgd")]
+    for _, run in black_box[black_box["budget"] == 0.1].groupby("seed"):
+        predicted = pd.DataFrame(run["clean_prediction"].tolist())
+        target = pd.DataFrame(run["target"].tolist())
+        assert predicted.corrwith(target).mean() >= 0.6
