@@ -92,6 +92,7 @@ class RunWandbLogger(WandbLogger):
         super().__init__(
             name=name, save_dir=save_dir or ".", id=id, project=project, offline=offline, **extra
         )
+        self._wandb_init.pop("anonymous")  # W&B warns of it in every run
         self._given = {"dir": save_dir, "name": name, "group": group, "id": id}
 
     def place(self, folder: Path, experiment: str) -> None:

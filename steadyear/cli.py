@@ -21,11 +21,10 @@ import callbacks
 import datamodules
 import lightning_modules
 from callbacks import RunCSVLogger, RunRecord, RunWandbLogger
+from steadyear.quiet import hush
 from steadyear.runs import CHECKPOINTS, Request, locate
 
 SHORT_NAMES = (attacks, callbacks, datamodules, lightning_modules)
-
-
 NAMED = {"callbacks": Callback, "logger": Logger}
 
 
@@ -171,6 +170,7 @@ def run(args: ArgsType = None) -> SteadyEarCLI:
     Args:
         args: Arguments as on the command line; ``None`` takes the real ones.
     """
+    hush()
     return SteadyEarCLI(
         LightningModule,
         LightningDataModule,

@@ -40,10 +40,10 @@ def test_demo_shows_what_the_readme_says(tmp_path, monkeypatch):
     monkeypatch.setenv("STEADYEAR_CACHE", str(tmp_path / "cache"))
     demo.main(["--out", "report"])
     assert (tmp_path / "report/index.html").is_file()
-    parts = []
-    for path in tmp_path.glob("runs/*/demo/*/seed*/robustness.parquet"):
-        parts.append(pd.read_parquet(path).assign(system=path.parts[-3], seed=path.parts[-2]))
-    table = pd.concat(parts)
+    table = pd.concat(
+        pd.read_parquet(path).assign(system=path.parts[-3], seed=path.parts[-2])
+        for path in tmp_path.glob("runs/*/demo/*/seed*/robustness.parquet")
+    )
     error = table.groupby(["system", "attack", "budget"])["attacked_error"].mean()
     clean = table.groupby("system")["clean_error"].mean()
     for system in demo.SYSTEMS:
