@@ -48,6 +48,7 @@ class RunRecord(SaveConfigCallback):
             "system": experiment.rsplit("/", 1)[-1],
             "seed": config.get("seed_everything"),
             "fit_seconds": None,
+            "fit_finished": False,
             "epochs": None,
             "parameters": sum(p.numel() for p in pl_module.parameters()),
             "device": device_name(trainer),
@@ -68,13 +69,19 @@ class RunRecord(SaveConfigCallback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note training time and epochs; every epoch, because a run may be killed."""
-        if not trainer.is_global_zero:
-            return
-        folder = Path(trainer.default_root_dir)
-        record = read_record(folder)
         seconds = self._seconds_before + time.monotonic() - self._started
-        record |= {"fit_seconds": round(seconds, 3), "epochs": trainer.current_epoch + 1}
-        write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
+        self._note(trainer, fit_seconds=round(seconds, 3), epochs=trainer.current_epoch + 1)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that training came to its end."""
+        if not trainer.interrupted:
+            self._note(trainer, fit_finished=True)
+
+    def _note(self, trainer: Trainer, **facts: Any) -> None:
+        if trainer.is_global_zero:
+            folder = Path(trainer.default_root_dir)
+            record = read_record(folder) | facts
+            write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
 
 
 def read_record(folder: Path) -> dict[str, Any]:

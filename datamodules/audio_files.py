@@ -14,7 +14,7 @@ from torchaudio.functional import resample
 
 from datamodules.sources import AudioProblemError, AudioSource
 
-Normalize = Literal["none", "peak"]
+Normalize = Literal["none", "peak", "int16_peak"]
 
 # One step of a 16-bit recording: what is below it was digital silence before decoding and resampling.
 SILENCE = 1 / 32767
@@ -64,13 +64,34 @@ def trim_silence(waveform: Tensor) -> Tensor:
     return waveform[int(loud[0]) : int(loud[-1]) + 1] if len(loud) else waveform[:0]
 
 
+def int16_peak(waveform: Tensor) -> Tensor:
+    """Scale 16-bit integers to their peak and cut off what is behind the point, as madmom does.
+
+    Zeros at both ends of the result are what ``numpy.trim_zeros`` would cut from madmom's signal
+    (Böck et al., 2016); values below one step, which rounding would keep, become zeros.
+
+    Args:
+        waveform: Samples, full scale 1, shape (time,).
+
+    Returns:
+        Multiples of 1/32767, the largest of them 1 within one step; zeros if all samples round to
+        zero.
+    """
+    integers = np.clip(np.rint(waveform.double().numpy() * 32768), -32768, 32767)
+    # The order of the operations decides which values are cut off one step lower.
+    scale = np.abs(integers).max() / 32767
+    scaled = np.trunc(integers / scale) if scale else integers
+    return torch.from_numpy((scaled / 32767).astype(np.float32))
+
+
 class AudioFiles(AudioSource):
     """Clips in audio files.
 
     Args:
         paths: File of each clip.
         clip_ids: Name of each clip.
-        normalize: ``peak`` scales each clip to a peak of 1, ``none`` leaves its level.
+        normalize: ``peak`` scales each clip to a peak of 1, ``int16_peak`` does so in steps of 16
+            bits, see ``int16_peak``, and ``none`` leaves its level.
         trim: Whether leading and trailing digital silence is cut.
         minimum_seconds: Clips shorter than this, after trimming, are refused.
     """
@@ -105,8 +126,12 @@ class AudioFiles(AudioSource):
         waveform = read_mono(path, sample_rate)
         if self.normalize == "peak":
             waveform = waveform / waveform.abs().max()
+        elif self.normalize == "int16_peak":
+            waveform = int16_peak(waveform)
         if self.trim:
             waveform = trim_silence(waveform)
+        if not waveform.any():
+            raise AudioProblemError(str(path), "silent")
         seconds = len(waveform) / sample_rate
         if seconds < self.minimum_seconds:
             raise AudioProblemError(

@@ -34,15 +34,20 @@ class AudioDataModule(LightningDataModule, ABC):
     Spectrograms are computed once for whole clips, cached on disk and cut afterwards, so at its
     two ends an excerpt can differ from the spectrogram of the excerpt of the waveform. If the
     front end has no statistics yet, ``setup`` fits them on the training clips. Training excerpts
-    start at random, by seed, epoch and clip; all others are central. A clip that is shorter than
-    the excerpt is repeated from its start.
+    start at random, by seed, epoch and clip; all others are central. Studies that cut every clip
+    once have ``fixed_excerpt_seed``. A clip that is shorter than the excerpt is repeated from its
+    start.
 
     Args:
         clips: The clips and their ratings.
         frontend: What computes spectrograms; ``None`` takes that of the model being trained.
         stream: What the batches hold.
         excerpt_seconds: Length of an excerpt in seconds; ``None`` keeps whole clips.
-        random_excerpt: Whether training excerpts start at random.
+        random_excerpt: Whether training excerpts start at random, elsewhere in every epoch.
+        fixed_excerpt_seed: Seed of one random excerpt per clip, in every epoch and every part,
+            instead of random and central ones; ``None`` goes by ``random_excerpt``.
+        statistics: Clips on which a front end is fitted: those for training (``train``), or those
+            of all parts (``all``), as some published studies did.
         batch_size: Clips in a batch.
         num_workers: Processes that load batches.
         seed: Seed of the order and of the excerpts; ``None`` takes the seed of the run.
@@ -62,6 +67,8 @@ class AudioDataModule(LightningDataModule, ABC):
         stream: Literal["spectrogram", "waveform", "both"] = "spectrogram",
         excerpt_seconds: float | None = 10.0,
         random_excerpt: bool = True,
+        fixed_excerpt_seed: int | None = None,
+        statistics: Literal["train", "all"] = "train",
         batch_size: int = 8,
         num_workers: int = 0,
         seed: int | None = None,
@@ -72,11 +79,15 @@ class AudioDataModule(LightningDataModule, ABC):
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
         if seed < 0 or batch_size < 1 or (excerpt_seconds is not None and excerpt_seconds <= 0):
             raise ValueError("seed must be >= 0, batch_size >= 1 and excerpt_seconds > 0.")
+        if fixed_excerpt_seed is not None and fixed_excerpt_seed < 0:
+            raise ValueError(f"fixed_excerpt_seed must be >= 0, not {fixed_excerpt_seed}.")
         self.clips = clips
         self.frontend = frontend
         self.stream = stream
         self.excerpt_seconds = excerpt_seconds
         self.random_excerpt = random_excerpt
+        self.fixed_excerpt_seed = fixed_excerpt_seed
+        self.statistics = statistics
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.seed = seed
@@ -103,7 +114,7 @@ class AudioDataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def split_clips(self) -> Splits:
-        """Divide all clips into training, validation and test."""
+        """Divide clips into training, validation and test; clips of no part are never loaded."""
 
     def prepare_data(self) -> None:
         """Check all clips and fill the caches; Lightning calls it in one process only."""
@@ -122,9 +133,10 @@ class AudioDataModule(LightningDataModule, ABC):
         frontend = self._find_frontend()
         if frontend is not None and not bool(frontend.fitted):
             assert self._spectrograms is not None
-            if not self.splits.train:
+            clips = self._clips_to_fit(self.splits)
+            if not clips:
                 raise ValueError("The front end has no statistics and there is no training clip.")
-            frontend.fit(*mean_and_std(self._spectrograms, self.splits.train))
+            frontend.fit(*mean_and_std(self._spectrograms, clips))
 
     def train_dataloader(self) -> Loader:
         """Shuffled training clips; a last incomplete batch is left out."""
@@ -161,23 +173,26 @@ class AudioDataModule(LightningDataModule, ABC):
     def _fill_caches(self) -> dict[int, AudioProblemError]:
         """Fill the caches; return the clips that are left out."""
         frontend = self._find_frontend()
-        source, everything = self.clips.source, range(len(self.clips.source))
+        source, splits = self.clips.source, self.split_clips()
         rate = DEFAULT_SAMPLE_RATE if frontend is None else frontend.sample_rate
         wanted: list[tuple[ClipCache, Sequence[int]]] = []
         if self.stream != "spectrogram":
             self._waveforms = WaveformCache(source, self.cache_dir, rate)
-            wanted.append((self._waveforms, everything))
+            wanted.append((self._waveforms, splits.clips))
         if frontend is not None:
             self._spectrograms = SpectrogramCache(source, self.cache_dir, frontend)
             if self.stream != "waveform":
-                wanted.append((self._spectrograms, everything))
+                wanted.append((self._spectrograms, splits.clips))
             elif not bool(frontend.fitted):
-                wanted.append((self._spectrograms, self.split_clips().train))
+                wanted.append((self._spectrograms, self._clips_to_fit(splits)))
         bad: dict[int, AudioProblemError] = {}
         for cache, clips in wanted:
             bad |= cache.build([clip for clip in clips if clip not in bad])
         self._report(bad)
         return bad
+
+    def _clips_to_fit(self, splits: Splits) -> list[int]:
+        return splits.clips if self.statistics == "all" else splits.train
 
     def _report(self, bad: dict[int, AudioProblemError]) -> None:
         if not bad:
@@ -209,7 +224,8 @@ class AudioDataModule(LightningDataModule, ABC):
         frontend = self._find_frontend()
         cached = None if self._spectrograms is None else self._spectrograms.frontend
         rate = DEFAULT_SAMPLE_RATE if frontend is None else frontend.sample_rate
-        rule = ExcerptRule(self.excerpt_seconds, rate, cached, self.seed, random)
+        fixed = self.fixed_excerpt_seed
+        rule = ExcerptRule(self.excerpt_seconds, rate, cached, self.seed, random, fixed)
         return ClipDataset(
             self.clips,
             positions,

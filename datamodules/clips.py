@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, default_collate
 
 from datamodules.batch import AudioBatch
 from datamodules.cache import FULL_SCALE, SpectrogramCache, WaveformCache
-from datamodules.excerpts import central_start, cut, random_start
+from datamodules.excerpts import central_start, cut, fixed_start, random_start
 from datamodules.sources import AudioSource
 from lightning_modules.frontends.base import Frontend
 
@@ -45,7 +45,8 @@ class ExcerptRule:
         sample_rate: Sampling rate in Hz.
         frontend: Its frames are the grid on which excerpts start; ``None`` counts samples.
         seed: Seed of random excerpts.
-        random: Whether excerpts start at random instead of in the centre.
+        random: Whether excerpts start at random, in every epoch elsewhere, instead of in the centre.
+        fixed_seed: Seed of one random excerpt per clip, the same in every epoch, instead of both.
     """
 
     seconds: float | None
@@ -53,6 +54,7 @@ class ExcerptRule:
     frontend: Frontend | None
     seed: int = 0
     random: bool = False
+    fixed_seed: int | None = None
 
     @property
     def samples(self) -> int | None:
@@ -72,6 +74,8 @@ class ExcerptRule:
         """Return the first frame of an excerpt from a clip of ``total`` frames."""
         if self.frames is None:
             return 0
+        if self.fixed_seed is not None:
+            return fixed_start(total, self.frames, self.fixed_seed, clip)
         if self.random:
             return random_start(total, self.frames, self.seed, epoch, clip)
         return central_start(total, self.frames)

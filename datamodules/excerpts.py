@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 Array = npt.NDArray[Any]
 
@@ -23,6 +24,27 @@ def random_start(total: int, length: int, seed: int, epoch: int, clip: int) -> i
     if total <= length:
         return 0
     return int(np.random.default_rng((seed, epoch, clip)).integers(total - length + 1))
+
+
+def fixed_start(total: int, length: int, seed: int, clip: int) -> int:
+    """Draw where the one excerpt of a clip starts, as if one torch generator served all clips.
+
+    That is how the published MER study (Hoedt, Flexer, Widmer, SMC 2025) chose its excerpts: one
+    draw for every clip, in order, from torch's seed 42. The start depends on no other clip's
+    length, so that it is the same when other clips are missing.
+
+    Args:
+        total: Number of frames of the clip.
+        length: Number of frames of the excerpt.
+        seed: Seed of the generator.
+        clip: Number of the clip, from 0.
+    """
+    if total <= length:
+        return 0
+    generator = torch.Generator().manual_seed(seed)
+    # Every draw takes one step of the generator, whatever its range.
+    torch.randint(2, (clip,), generator=generator)
+    return int(torch.randint(total - length + 1, (1,), generator=generator))
 
 
 def central_start(total: int, length: int) -> int:

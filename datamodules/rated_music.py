@@ -31,7 +31,8 @@ class RatedMusic(AudioDataModule):
         split: Shares of training, validation and test.
         split_seed: Seed of the split, apart from that of the run: all runs share one split.
         split_column: Column that says ``train``, ``val`` or ``test``, instead of a random split.
-        normalize: ``peak`` scales every clip to a peak of 1, ``none`` keeps its level.
+        normalize: ``peak`` scales every clip to a peak of 1, ``int16_peak`` the same in steps of 16
+            bits, ``none`` keeps its level.
         trim: Whether digital silence is cut at both ends.
         minimum_seconds: Clips shorter than this cannot be used.
         **kwargs: Arguments of ``AudioDataModule``.

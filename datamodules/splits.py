@@ -17,6 +17,11 @@ class Splits(NamedTuple):
     val: list[int]
     test: list[int]
 
+    @property
+    def clips(self) -> list[int]:
+        """Positions of the clips of all parts, in the order of the clips."""
+        return sorted(self.train + self.val + self.test)
+
     def without(self, left_out: set[int]) -> Splits:
         """Return the same split without some clips.
 

@@ -10,7 +10,9 @@ from steadyear.layout import LayoutError, check_layout
 
 EXTRA = """
 Also:
-    steadyear compare RUN... [--out DIR]   compare tested runs: table, figures, report
+    steadyear compare RUN... [--out DIR]   compare tested runs: table, tests, figures, report
+    steadyear import-logs LOGS [--out DIR] turn released attack logs into runs to compare
+    steadyear study FILE                   train and test every system with every seed
     steadyear demo [--out DIR]             train, attack and compare on synthetic music
 """
 
@@ -42,6 +44,14 @@ def _dispatch(words: list[str]) -> None:
         from steadyear.compare.command import main as compare
 
         compare(words[1:])
+    elif command == "study":
+        from steadyear.study_command import main as study
+
+        study(words[1:])
+    elif command == "import-logs":
+        from steadyear.import_logs import main as import_logs
+
+        import_logs(words[1:])
     elif command == "demo":
         from steadyear.demo import main as demo
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import queue
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 LOG_TAIL = 15
 
@@ -44,21 +47,41 @@ class Outcome:
     failed: Sequence[str] | None
 
 
-def run_jobs(jobs: Sequence[Job], parallel: int, cores: int) -> Iterable[Outcome]:
-    """Run jobs side by side, each with its share of the cores.
+def run_jobs(jobs: Sequence[Job], parallel: int) -> Iterator[Outcome]:
+    """Run jobs side by side, each with its share of the cores or a GPU of its own.
 
     Args:
         jobs: What to run.
         parallel: How many at once.
-        cores: Cores to share.
 
     Yields:
-        The outcome of each job, in the order in which they were given.
+        The outcome of each job as it ends.
     """
-    threads = str(max(1, cores // parallel))
-    environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    slots: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+    for environment in _environments(parallel):
+        slots.put(environment)
+
+    def run(job: Job) -> Outcome:
+        environment = slots.get()
+        try:
+            return _run(job, environment)
+        finally:
+            slots.put(environment)
+
     with ThreadPoolExecutor(parallel) as pool:
-        yield from pool.map(lambda job: _run(job, environment), jobs)
+        for future in as_completed([pool.submit(run, job) for job in jobs]):
+            yield future.result()
+
+
+def _environments(parallel: int) -> list[dict[str, str]]:
+    threads = str(max(1, len(os.sched_getaffinity(0)) // parallel))
+    gpus = torch.cuda.device_count()
+    return [
+        os.environ
+        | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+        | ({"CUDA_VISIBLE_DEVICES": str(slot % gpus)} if gpus > 1 else {})
+        for slot in range(parallel)
+    ]
 
 
 def _run(job: Job, environment: dict[str, str]) -> Outcome:

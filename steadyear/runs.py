@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def locate(request: Request) -> RunFolder:
     given = request.checkpoint
     if given is None and request.stage == "fit":
         folder = _new(request)
-        if (folder / CHECKPOINTS).exists():
+        # A run that was killed before its first epoch ended has nothing to lose.
+        if (folder / CHECKPOINTS / "last.ckpt").exists() or finished(folder):
             raise FileExistsError(
                 f"The run {folder} exists. Go on with it by --ckpt_path last, or choose another "
                 "--run name."
@@ -80,6 +82,12 @@ def locate(request: Request) -> RunFolder:
     if request.run is None and path.parent.name == CHECKPOINTS:
         return RunFolder(path.parent.parent, str(path))
     return RunFolder(_new(request), str(path))
+
+
+def finished(folder: Path) -> bool:
+    """Whether the training of a run came to its end."""
+    record = folder / "run.json"
+    return record.is_file() and bool(json.loads(record.read_text()).get("fit_finished"))
 
 
 def _new(request: Request) -> Path:

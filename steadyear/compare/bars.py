@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from steadyear.compare.cells import Cell
+from steadyear.compare.cells import Cell, budget_label
 from steadyear.compare.statistics import Spread
 from steadyear.compare.style import legend, look, panels
 from steadyear.compare.summary import Summary, System
@@ -38,7 +38,7 @@ def draw_loss(summary: Summary) -> Figure:
                 _bar(axis, x, scores.metrics["delta_mae"], position)
         axis.bar(0, 0, color=look(position).color, label=system.label)
     centres = [place * (count + 1) + (count - 1) / 2 for place in range(len(budgets))]
-    axis.set_xticks(centres, labels=[f"{budget:g}" for budget in budgets])
+    axis.set_xticks(centres, labels=[budget_label(budget) for budget in budgets])
     axis.set_xlim(-1, len(budgets) * (count + 1) - 1)
     axis.tick_params(axis="x", length=0)
     axis.grid(visible=False, axis="x")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 NORM_LABELS: Final = {"linf": "L∞", "l2": "L2"}
+UNBOUNDED: Final = "unbounded"
 
 
 class Attack(NamedTuple):
@@ -44,16 +46,44 @@ class Cell(NamedTuple):
 
     Attributes:
         attack: The attack.
-        budget: Largest allowed norm of the perturbation, in ``attack.unit``.
+        budget: Largest allowed norm of the perturbation, in ``attack.unit``; infinity where
+            nothing bounds it.
     """
 
     attack: Attack
     budget: float
 
     @property
+    def bounded(self) -> bool:
+        """Whether there is a largest norm."""
+        return math.isfinite(self.budget)
+
+    @property
+    def amount(self) -> str:
+        """Budget and unit in words."""
+        return f"{self.budget:g} {self.attack.unit}" if self.bounded else UNBOUNDED
+
+    @property
+    def dose(self) -> str:
+        """Attack and budget in words, without domain and norm."""
+        return f"{self.attack.name}{' at' if self.bounded else ','} {self.amount}"
+
+    @property
     def label(self) -> str:
-        """Attack and budget in words."""
-        return f"{self.attack.name} at {self.budget:g} {self.attack.unit} ({self.attack.space})"
+        """Attack, budget, domain and norm in words."""
+        return f"{self.dose} ({self.attack.space})"
+
+
+def budget_label(budget: float) -> str:
+    """A budget without its unit.
+
+    Args:
+        budget: The budget; infinity where nothing bounds the perturbation.
+
+    Returns:
+        The text.
+    """
+    return f"{budget:g}" if math.isfinite(budget) else UNBOUNDED
 
 
 def in_order(cells: Iterable[Cell]) -> list[Cell]:

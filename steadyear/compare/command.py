@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from steadyear.compare.evidence import terminal_tables
 from steadyear.compare.find import find_runs
 from steadyear.compare.groups import group
 from steadyear.compare.report import write_report
@@ -49,7 +50,7 @@ def terminal_text(summary: Summary) -> str:
         summary: The comparison.
 
     Returns:
-        Two tables with captions, and the warnings, at most 100 characters wide where labels allow.
+        The tables with captions, and the warnings, at most 100 characters wide where labels allow.
     """
     parts = [
         f"Strongest attack: {summary.headline.label}",
@@ -58,6 +59,8 @@ def terminal_text(summary: Summary) -> str:
         _wrap(f"By attack and budget: {GRID_CAPTION}"),
         format_table(*grid(summary), keys=2),
     ]
+    for table, caption in terminal_tables(summary):
+        parts += [table, _wrap(caption)]
     parts += [_wrap(f"Warning: {line}") for line in summary.warnings]
     return "\n\n".join(parts)
 
@@ -77,7 +80,7 @@ def main(args: list[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="steadyear compare",
-        description="Put trained and attacked systems side by side: tables, figures, one page.",
+        description="Put trained and attacked systems side by side: tables, tests, figures, one page.",
     )
     parser.add_argument(
         "runs",

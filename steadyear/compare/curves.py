@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from steadyear.compare.cells import NORM_LABELS, Attack
+from steadyear.compare.cells import NORM_LABELS, Attack, Cell, budget_label
 from steadyear.compare.statistics import Spread
 from steadyear.compare.style import legend, look, panels
 from steadyear.compare.summary import Summary, System
@@ -15,6 +16,8 @@ from steadyear.compare.summary import Summary, System
 
 def draw_curves(summary: Summary, metric: str, label: str) -> Figure:
     """Draw one metric against the budget, one panel per attack, one line per system.
+
+    An unbounded attack has no place on the axis: it stands apart, at the right, without a line.
 
     Args:
         summary: The comparison.
@@ -26,9 +29,14 @@ def draw_curves(summary: Summary, metric: str, label: str) -> Figure:
     """
     figure, axes = panels(len(summary.attacks), 2.5, 2.6)
     for axis, attack in zip(axes, summary.attacks, strict=True):
+        budgets = [budget for budget in summary.budgets(attack) if budget > 0]
+        finite = [budget for budget in budgets if math.isfinite(budget)]
+        apart = 3 * max(finite, default=1.0)
         for position, system in enumerate(summary.systems):
             _curve(axis, system, attack, metric, position)
-        _budget_axis(axis, [budget for budget in summary.budgets(attack) if budget > 0])
+            step = 1 + 0.08 * (position - (len(summary.systems) - 1) / 2)
+            _unbounded(axis, system, Cell(attack, math.inf), metric, position, apart * step)
+        _budget_axis(axis, finite, apart if len(finite) < len(budgets) else None)
         axis.set_title(attack.name, fontweight="bold")
         axis.set_xlabel(f"{attack.domain} {NORM_LABELS[attack.norm]} budget\n[{attack.unit}]")
     figure.supylabel(label, fontsize=9)
@@ -41,7 +49,7 @@ def _curve(axis: Axes, system: System, attack: Attack, metric: str, position: in
     points += [
         (cell.budget, scores.metrics[metric])
         for cell, scores in system.attacked.items()
-        if cell.attack == attack and cell.budget > 0
+        if cell.attack == attack and cell.budget > 0 and cell.bounded
     ]
     budgets = [budget for budget, _ in points]
     values = [list(spread.values.values()) for _, spread in points]
@@ -53,12 +61,27 @@ def _curve(axis: Axes, system: System, attack: Attack, metric: str, position: in
     axis.plot(budgets, mean, color=color, marker=marker, label=system.label)
 
 
-def _budget_axis(axis: Axes, budgets: Sequence[float]) -> None:
+def _unbounded(
+    axis: Axes, system: System, cell: Cell, metric: str, position: int, place: float
+) -> None:
+    if cell not in system.attacked:
+        return
+    spread = system.attacked[cell].metrics[metric]
+    values = list(spread.values.values())
+    color, marker = look(position)
+    axis.vlines(place, min(values), max(values), color=color, alpha=0.4, linewidth=4)
+    axis.plot([place], [spread.mean], color=color, marker=marker)
+
+
+def _budget_axis(axis: Axes, budgets: Sequence[float], apart: float | None) -> None:
     smallest = min(budgets, default=1.0)
     # Linear up to the smallest budget, so that 0 has a place at the left.
     axis.set_xscale("symlog", linthresh=smallest, linscale=0.5)
     every = -(-len(budgets) // 5)
     ticks = [0.0, *budgets[::-1][:: every or 1][::-1]]
-    axis.set_xticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    labels = [budget_label(tick) for tick in ticks]
+    if apart is not None:
+        ticks, labels = [*ticks, apart], [*labels, budget_label(math.inf)]
+    axis.set_xticks(ticks, labels=labels)
     axis.set_xticks([], minor=True)
     axis.set_xlim(left=-0.15 * smallest)

@@ -52,7 +52,7 @@ def draw_all(summary: Summary) -> list[Picture]:
                 "robustness-mae",
                 "Mean absolute error against budget, one panel per attack; 0 is clean. "
                 "Lines: mean over seeds; bands: lowest to highest seed. Budgets of different "
-                "domains or norms are not comparable.",
+                f"domains or norms are not comparable.{_apart(summary)}",
                 draw_curves(summary, "mae", "attacked MAE"),
             ),
             _picture(
@@ -78,6 +78,12 @@ def draw_all(summary: Summary) -> list[Picture]:
             caption = f"Mean absolute change of each concept under {headline}; dots: seeds."
             pictures.append(_picture("concepts", caption, draw_concepts(summary, systems)))
     return pictures
+
+
+def _apart(summary: Summary) -> str:
+    if all(cell.bounded for cell in summary.cells):
+        return ""
+    return " Unbounded attacks stand apart, at the right, with a bar from lowest to highest seed."
 
 
 def _picture(name: str, caption: str, figure: Figure) -> Picture:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
 from steadyear.compare.cells import Cell, in_order
 from steadyear.compare.runs import Run
+
+ROUNDING: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -98,8 +101,45 @@ def _check_same_clips(first: Run, other: Run) -> None:
             f"{pair} were tested on different clips ({len(first.clips)} and {len(other.clips)}, "
             f"{shared} shared); test both on the same split."
         )
-    if not np.allclose(first.target, other.target, rtol=1e-5, atol=1e-6, equal_nan=True):
+    # Published ratings circulate rounded to two and to four decimals.
+    slack = ROUNDING * float(np.ptp(np.nan_to_num(first.target)))
+    if not np.allclose(first.target, other.target, rtol=1e-5, atol=slack, equal_nan=True):
         raise ValueError(f"{pair} have different true targets; test both on the same data.")
+
+
+def notes(groups: Sequence[Group]) -> list[str]:
+    """What the runs themselves say that a reader must know.
+
+    Args:
+        groups: The systems.
+
+    Returns:
+        One line per ``notes`` in ``run.json``, with the systems that say it.
+    """
+    owners: dict[str, dict[str, None]] = defaultdict(dict)
+    for each in groups:
+        for run in each.runs:
+            for note in run.facts.get("notes") or []:
+                owners[str(note)][each.label] = None
+    return [f"{', '.join(labels)}: {note}" for note, labels in owners.items()]
+
+
+def rounded_targets(groups: Sequence[Group]) -> list[str]:
+    """One line where the true targets of the runs are equal up to rounding only.
+
+    Args:
+        groups: The systems.
+
+    Returns:
+        The line; empty where all targets are equal to single precision.
+    """
+    first, *others = [run for each in groups for run in each.runs]
+    largest = max(
+        (float(np.nanmax(np.abs(first.target - run.target))) for run in others), default=0
+    )
+    if largest <= 1e-6 + 1e-5 * float(np.nanmax(np.abs(first.target))):
+        return []
+    return [f"True targets differ by up to {largest:.1g} between runs: some were rounded."]
 
 
 def missing_cells(groups: Sequence[Group]) -> list[str]:

@@ -140,8 +140,7 @@ def strength_table(summary: Summary) -> Table:
                 show(metrics["success_rate"], 2),
                 show(metrics["gradient_queries"], 0).removesuffix("±0"),
             ]
-            budget = f"{cell.budget:g} {cell.attack.unit}"
-            rows.append([system.label, cell.attack.label, budget, *numbers])
+            rows.append([system.label, cell.attack.label, cell.amount, *numbers])
     header = ["system", "attack", "budget", "L∞", "L2", "SNR [dB]", "success", "grads"]
     caption = (
         "Means over clips: achieved norms in the unit of the budget, signal-to-noise ratio where "

@@ -39,7 +39,7 @@ def _read_pair(headline: Cell, left: str, right: str, scores: Mapping[str, Condi
     first, second = sorted((left, right), key=lambda label: losses[label].mean)
     clean = [scores[label][0].metrics["mae"].mean for label in (first, second)]
     return (
-        f"Under {headline.attack.name} at {headline.budget:g} {headline.attack.unit}, "
+        f"Under {headline.dose}, "
         f"{first} {_loses(losses[first].mean)} MAE and "
         f"{second} {_loses(losses[second].mean)}{_overlap(losses[first], losses[second])}. "
         f"Without attack their MAEs are {clean[0]:.3f} and {clean[1]:.3f}."

@@ -10,6 +10,8 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from steadyear.compare.cells import budget_label
+from steadyear.compare.evidence import page_tables
 from steadyear.compare.figures import Picture, draw_all
 from steadyear.compare.pages import (
     Table,
@@ -72,10 +74,13 @@ def render(summary: Summary, pictures: Sequence[Picture]) -> str:
     run = summary.systems[0].group.runs[0]
     return environment.get_template("report.html.j2").render(
         summary=summary,
+        budget_label=budget_label,
         clips=len(run.clips),
         targets=run.names.targets,
         overview=overview_table(summary),
         tables=_tables(summary),
+        tests=page_tables(summary),
+        tested=any(each.seed.p is not None for each in summary.comparisons),
         facts=[run_table(summary), version_table(summary)],
         pictures=[(picture, base64.b64encode(picture.png).decode("ascii")) for picture in pictures],
         fold=len(summary.readings) > FEW_READINGS,

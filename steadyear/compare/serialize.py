@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import asdict
 from typing import Any, Final
 
 from steadyear.compare.cells import Attack, Cell
+from steadyear.compare.pairs import Comparison
 from steadyear.compare.statistics import PARTS, Scores, Spread
 from steadyear.compare.summary import Summary, System
 
@@ -19,7 +22,8 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         summary: The comparison.
 
     Returns:
-        Everything that the tables and figures show; numbers that are not finite become ``None``.
+        Everything that the tables and figures show; numbers that are not finite become ``None``,
+        and so does the budget of an attack that nothing bounds.
     """
     run = summary.systems[0].group.runs[0]
     return {
@@ -27,11 +31,13 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "clips": len(run.clips),
         "targets": list(run.names.targets),
         "grid": [
-            {**_attack(each), "budgets": list(summary.budgets(each))} for each in summary.attacks
+            {**_attack(each), "budgets": _finite(list(summary.budgets(each)))}
+            for each in summary.attacks
         ],
         "headline": _cell(summary.headline),
         "warnings": list(summary.warnings),
         "readings": list(summary.readings),
+        "comparisons": [_comparison(each) for each in summary.comparisons],
         "systems": [_system(each) for each in summary.systems],
     }
 
@@ -46,7 +52,17 @@ def _attack(attack: Attack) -> dict[str, Any]:
 
 
 def _cell(cell: Cell) -> dict[str, Any]:
-    return {**_attack(cell.attack), "budget": cell.budget}
+    return {
+        **_attack(cell.attack),
+        "budget": _finite(cell.budget),
+        "bounded": cell.bounded,
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    # Tuples become lists on both ways, so that the file reads back equal.
+    values = json.loads(json.dumps(asdict(comparison)))
+    return {key: _finite(value) for key, value in values.items()}
 
 
 def _system(system: System) -> dict[str, Any]:

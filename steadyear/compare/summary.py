@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from steadyear.compare.cells import Attack, Cell, in_order
-from steadyear.compare.groups import Group, missing_cells
+from steadyear.compare.groups import Group, missing_cells, notes, rounded_targets
+from steadyear.compare.pairs import Comparison, compare_pairs
 from steadyear.compare.readings import read_pairs
 from steadyear.compare.statistics import (
     Scores,
@@ -50,6 +51,7 @@ class Summary:
         headline: The strongest attack at its largest budget.
         warnings: What a reader must know before comparing.
         readings: One sentence per pair of systems.
+        comparisons: Tests of every pair of systems under the headline attack.
     """
 
     systems: tuple[System, ...]
@@ -57,6 +59,7 @@ class Summary:
     headline: Cell
     warnings: tuple[str, ...]
     readings: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
 
     @property
     def attacks(self) -> tuple[Attack, ...]:
@@ -88,9 +91,17 @@ def summarize(groups: Sequence[Group], warnings: Sequence[str] = ()) -> Summary:
     systems = tuple(_summarize_system(each) for each in groups)
     cells = tuple(in_order(cell for each in groups for cell in each.cells))
     headline = strongest(systems, cells)
-    found = [*warnings, *missing_cells(groups), *_undefined(systems)]
+    found = [*warnings, *notes(groups), *rounded_targets(groups), *missing_cells(groups)]
+    found += _undefined(systems)
     scores = {each.label: (each.clean, each.attacked.get(headline)) for each in systems}
-    return Summary(systems, cells, headline, tuple(found), tuple(read_pairs(headline, scores)))
+    return Summary(
+        systems,
+        cells,
+        headline,
+        tuple(found),
+        tuple(read_pairs(headline, scores)),
+        compare_pairs(groups, headline),
+    )
 
 
 def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:

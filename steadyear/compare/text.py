@@ -127,7 +127,7 @@ def grid(summary: Summary) -> tuple[list[str], list[list[str]]]:
     for cell in summary.cells:
         scores = [system.attacked.get(cell) for system in summary.systems]
         values = [show(each.metrics["mae"]) if each else MISSING for each in scores]
-        rows.append([cell.attack.label, f"{cell.budget:g} {cell.attack.unit}", *values])
+        rows.append([cell.attack.label, cell.amount, *values])
     return header, rows
 
 

@@ -66,6 +66,17 @@ def test_statistics_are_those_of_training_clips(ramp_module: Make) -> None:
     assert float(frontend.std) == pytest.approx(std, rel=1e-5)
 
 
+@pytest.mark.parametrize("stream", ["spectrogram", "waveform"])
+def test_statistics_of_all_clips(ramp_module: Make, stream: str) -> None:
+    module = _ready(ramp_module(statistics="all", stream=stream))
+    frontend, source = module.frontend, module.clips.source
+    raw = [frontend.analyse(source.load(i, 1000).float()[None])[0].double() for i in range(20)]
+    mean = np.mean([float(x.mean()) for x in raw])
+    std = np.sqrt(np.mean([float(((x - mean) ** 2).mean()) for x in raw]))
+    assert float(frontend.mean) == pytest.approx(mean, abs=1e-7)
+    assert float(frontend.std) == pytest.approx(std, rel=1e-5)
+
+
 def test_fitted_front_end_is_left_alone(ramp_module: Make, block_means: Make) -> None:
     module = _ready(ramp_module(frontend=block_means(5.0, 2.0), stream="both"))
     batch = next(iter(module.test_dataloader()))
@@ -138,6 +149,28 @@ def test_training_can_be_central_too(ramp_module: Make) -> None:
     loader = _ready(ramp_module(random_excerpt=False)).train_dataloader()
     values = [dict(zip(*_epoch(loader, number), strict=True)) for number in (0, 1)]
     assert all(values[0][clip] == values[1][clip] for clip in values[0].keys() & values[1].keys())
+
+
+def test_fixed_excerpts_are_the_same_in_all_epochs_and_runs(ramp_module: Make) -> None:
+    seen: list[dict[int, float]] = []
+    for seed in (0, 1):
+        module = _ready(ramp_module(fixed_excerpt_seed=3, seed=seed, batch_size=20))
+        loaders = [module.train_dataloader(), module.val_dataloader(), module.test_dataloader()]
+        epochs = [_epoch(loaders[0], number) for number in (0, 1)]
+        assert dict(zip(*epochs[0], strict=True)) == dict(zip(*epochs[1], strict=True))
+        values = {}
+        for loader in loaders:
+            batch = next(iter(loader))
+            scaled = batch["spectrogram"][:, 0, 0, 0] * module.frontend.std + module.frontend.mean
+            values |= dict(zip(batch["index"].tolist(), scaled.tolist(), strict=True))
+        seen.append(values)
+    # The two seeds put clips into other parts, but cut them alike.
+    assert len(seen[0]) == 20
+    assert all(seen[0][clip] == pytest.approx(seen[1][clip], abs=1e-6) for clip in range(20))
+    # Frame f of ramp i has the mean i/100 + 1e-6 * (100 f + 49.5).
+    starts = {round((value - clip / 100 - 49.5e-6) / 1e-4) for clip, value in seen[0].items()}
+    assert len(starts) > 4
+    assert starts <= set(range(11))
 
 
 def test_short_clip_is_repeated(ramp_module: Make) -> None:
@@ -213,7 +246,10 @@ def test_second_start_computes_nothing(ramp_module: Make) -> None:
     assert module.clips.source.loaded == []
 
 
-@pytest.mark.parametrize("wrong", [{"seed": -1}, {"batch_size": 0}, {"excerpt_seconds": 0.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seed": -1}, {"batch_size": 0}, {"excerpt_seconds": 0.0}, {"fixed_excerpt_seed": -1}],
+)
 def test_settings_out_of_range(ramp_module: Make, wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="must be >= 0"):
         ramp_module(**wrong)

@@ -9,8 +9,9 @@ import pytest
 import soundfile
 import torch
 
-from datamodules.audio_files import AudioFiles, read_mono, trim_silence
+from datamodules.audio_files import AudioFiles, int16_peak, read_mono, trim_silence
 from datamodules.sources import AudioProblemError
+from lightning_modules.frontends.log_filterbank import LogFilterbank
 
 
 def _files(*paths: Path, **settings: object) -> AudioFiles:
@@ -74,11 +75,43 @@ def test_trim_removes_what_16_bits_cannot_hold() -> None:
     assert len(trim_silence(torch.zeros(4))) == 0
 
 
+def test_peak_in_16_bits_cuts_off_behind_the_point() -> None:
+    integers = torch.tensor([0.0, 1.0, -2.0, 7.0, -20000.0])
+    # 32767 / 20000 = 1.638: one step becomes 1.638, and 7 become 11.47.
+    expected = torch.tensor([0.0, 1.0, -3.0, 11.0, -32767.0]) / 32767
+    torch.testing.assert_close(int16_peak(integers / 32768), expected, rtol=0, atol=1e-9)
+    louder = int16_peak(torch.tensor([-1.0, 2 / 32768, 1 / 32768]))
+    torch.testing.assert_close(louder, torch.tensor([-32767.0, 1.0, 0.0]) / 32767)
+    assert not int16_peak(torch.full((9,), 1e-6)).any()
+
+
+@pytest.mark.parametrize("name", ["film", "short", "synthetic"])
+def test_peak_in_16_bits_and_trimming_reproduce_madmom(shared_data: Path, name: str) -> None:
+    path = shared_data / "reference" / f"{name}_22050.wav"
+    waveform = _files(path, normalize="int16_peak", trim=True).load(0, 22050)
+    integers, _ = soundfile.read(path, dtype="int16")
+    scale = np.abs(integers.astype(int)).max() / 32767
+    expected = np.trim_zeros((integers / scale).astype(np.int16))
+    np.testing.assert_array_equal((waveform.numpy() * 32767).round(), expected)
+    spectrogram = LogFilterbank().analyse(waveform[None])[0].numpy()
+    reference = np.load(shared_data / "reference" / f"{name}_logspec.npy")
+    np.testing.assert_allclose(spectrogram, reference, rtol=0, atol=1e-4)
+
+
+def test_clip_that_16_bits_cannot_hold_is_silent(tmp_path: Path) -> None:
+    # Resampling takes away what lies above 4 kHz.
+    tone = 0.5 * np.sin(2 * np.pi * 15000 * np.arange(32000) / 32000) * np.hanning(32000)
+    soundfile.write(tmp_path / "high.wav", tone, 32000, subtype="FLOAT")
+    with pytest.raises(AudioProblemError, match="silent"):
+        _files(tmp_path / "high.wav", normalize="int16_peak").load(0, 8000)
+
+
 def test_identity_follows_file_and_settings(write_tone: Callable[..., Path]) -> None:
     path = write_tone("a.wav")
     seen = {
         _files(path).identity(0),
         _files(path, normalize="peak").identity(0),
+        _files(path, normalize="int16_peak").identity(0),
         _files(path, trim=True).identity(0),
         _files(path, minimum_seconds=2.0).identity(0),
     }
@@ -87,4 +120,4 @@ def test_identity_follows_file_and_settings(write_tone: Callable[..., Path]) -> 
     path.write_bytes(path.read_bytes() + b"\0")
     os.utime(path, ns=(0, 12345))
     seen.add(_files(path).identity(0))
-    assert len(seen) == 6
+    assert len(seen) == 7

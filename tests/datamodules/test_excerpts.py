@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from datamodules.excerpts import central_start, cut, random_start
+from datamodules.excerpts import central_start, cut, fixed_start, random_start
 
 
 def test_cut_takes_the_window_along_the_dimension_of_time() -> None:
@@ -39,6 +40,16 @@ def test_random_start_depends_on_seed_epoch_and_clip(change: dict[str, int]) -> 
     assert first != random_start(10**6, 10, **{**base, **change})
 
 
+def test_fixed_starts_are_successive_draws_of_one_generator() -> None:
+    totals = [*range(5, 400, 7), 2**20]
+    generator = torch.Generator().manual_seed(42)
+    expected = [
+        int(torch.randint(0, max(total, 10) - 9, (1,), generator=generator)) for total in totals
+    ]
+    assert [fixed_start(total, 10, 42, clip) for clip, total in enumerate(totals)] == expected
+    assert fixed_start(2**20, 10, 42, 3) != fixed_start(2**20, 10, 43, 3)
+
+
 def test_starts_of_short_clips_are_zero() -> None:
-    assert random_start(5, 10, 0, 0, 0) == central_start(5, 10) == 0
+    assert random_start(5, 10, 0, 0, 0) == central_start(5, 10) == fixed_start(5, 10, 0, 3) == 0
     assert central_start(20, 10) == 5

@@ -32,5 +32,9 @@ def test_named_splits() -> None:
         named_splits(["train", "holdout"], "fold of t.csv")
 
 
+def test_clips_of_all_parts_in_order() -> None:
+    assert Splits([5, 1], [2], [0]).clips == [0, 1, 2, 5]
+
+
 def test_without_keeps_the_rest_in_place() -> None:
     assert Splits([3, 1], [2], [0]).without({3, 0}) == Splits([1], [2], [])

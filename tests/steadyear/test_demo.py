@@ -1,4 +1,4 @@
-"""The demonstration, and what runs its commands side by side."""
+"""The demonstration keeps what the README promises."""
 
 from __future__ import annotations
 
@@ -8,26 +8,11 @@ import pandas as pd
 import pytest
 
 from steadyear import demo
-from steadyear.jobs import Job, report_failure, run_jobs
+from steadyear.study import read_study, tasks
 
 
-def test_jobs_run_side_by_side_and_report_failures(tmp_path):
-    jobs = [
-        Job("bad", [["compare", str(tmp_path / "nothing")], ["--help"]], tmp_path / "bad.log"),
-        Job("good", [["compare", "--help"]], tmp_path / "good.log"),
-    ]
-    bad, good = run_jobs(jobs, parallel=2, cores=2)
-    assert bad.failed == jobs[0].commands[0]
-    assert good.failed is None
-    assert "usage: steadyear compare" in (tmp_path / "good.log").read_text()
-    message = report_failure(bad)
-    assert "bad failed in `steadyear compare" in message
-    assert "nothing" in message.splitlines()[-1]
-    assert "usage" not in (tmp_path / "bad.log").read_text()  # the second command did not run
-
-
-def test_every_job_of_the_demo_fits_and_tests_an_existing_experiment(tmp_path):
-    jobs = demo.demo_jobs(tmp_path)
+def test_every_run_of_the_demo_fits_and_tests_an_existing_experiment(tmp_path):
+    jobs = [task.job() for task in tasks(read_study(demo.STUDY), tmp_path)]
     assert len({job.log for job in jobs}) == 6
     for job in jobs:
         assert [command[0] for command in job.commands] == ["fit", "test"]
@@ -42,17 +27,18 @@ def test_demo_shows_what_the_readme_says(tmp_path, monkeypatch):
     assert (tmp_path / "report/index.html").is_file()
     table = pd.concat(
         pd.read_parquet(path).assign(system=path.parts[-3], seed=path.parts[-2])
-        for path in tmp_path.glob("runs/*/demo/*/seed*/robustness.parquet")
+        for path in tmp_path.glob("runs/demo-*/*/seed*/robustness.parquet")
     )
     error = table.groupby(["system", "attack", "budget"])["attacked_error"].mean()
     clean = table.groupby("system")["clean_error"].mean()
-    for system in demo.SYSTEMS:
+    systems = ("a2e", "a2m2e", "aa2e")
+    for system in systems:
         for attack in ("fgsm", "pgd"):
             curve = [clean[system], *error[system, attack].sort_index()]
             assert curve == sorted(curve), f"{attack} on {system} does not grow with the budget"
         loss = error[system] - clean[system]
         assert loss["noise", 0.1] < 0.25 * loss["pgd", 0.1]
-    lost = {s: error[s, "pgd", 0.1] - clean[s] for s in demo.SYSTEMS}
+    lost = {s: error[s, "pgd", 0.1] - clean[s] for s in systems}
     assert lost["aa2e"] < lost["a2e"]
     black_box = table[(table["system"] == "a2e") & (table["attack"] == "pgd")]
     for _, run in black_box[black_box["budget"] == 0.1].groupby("seed"):
