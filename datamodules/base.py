@@ -222,6 +222,11 @@ class AudioDataModule(LightningDataModule, ABC):
     def _dataset(self, positions: list[int], random: bool = False) -> ClipDataset:
         # Read here and not in setup: by now a checkpoint has brought its own statistics.
         frontend = self._find_frontend()
+        if frontend is not None and not bool(frontend.fitted):
+            raise ValueError(
+                "The front end has no statistics and there is no training clip to fit them on: "
+                "load a checkpoint, or give the front end's mean and std."
+            )
         cached = None if self._spectrograms is None else self._spectrograms.frontend
         rate = DEFAULT_SAMPLE_RATE if frontend is None else frontend.sample_rate
         fixed = self.fixed_excerpt_seed

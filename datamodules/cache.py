@@ -155,8 +155,11 @@ class SpectrogramCache(ClipCache):
     def compute(self, clip: int) -> Array:
         """Compute the raw spectrogram of a clip."""
         waveform = self.source.load(clip, self.frontend.sample_rate)
-        with torch.no_grad():
-            values: Array = self.frontend.analyse(waveform[None])[0].numpy()
+        try:
+            with torch.no_grad():
+                values: Array = self.frontend.analyse(waveform[None])[0].numpy()
+        except ValueError as error:  # too short for this front end
+            raise AudioProblemError(self.source.clip_ids[clip], str(error)) from error
         return values.astype(np.float32, copy=False)
 
 

@@ -62,23 +62,27 @@ class SoundtracksLayout:
         Raises:
             FileNotFoundError: If something is missing; the message lists everything.
         """
-        tables = {self.ratings: SOUNDTRACKS, self.annotations: MIDLEVEL, self.metadata: MIDLEVEL}
-        lines = [
-            f"  {path}\n    part of {origin}"
-            for path, origin in tables.items()
-            if not path.is_file()
-        ]
         present = set(self.present_clips())
         absent = [i + 1 for i in range(NUM_CLIPS) if i not in present]
+        wanted = {
+            SOUNDTRACKS: _absent_files(self.ratings),
+            MIDLEVEL: _absent_files(self.annotations, self.metadata),
+        }
         if absent and not (allow_missing and present):
-            lines.append(
-                f"  {len(absent)} of {NUM_CLIPS} clips, {self.audio[0].parent}/NNN.mp3 with NNN = "
-                f"{number_ranges(absent)}\n    part of {SOUNDTRACKS}"
+            wanted[SOUNDTRACKS].append(
+                f"{self.audio[0].parent}/NNN.mp3: {len(absent)} of {NUM_CLIPS} clips, NNN = "
+                f"{number_ranges(absent)}"
             )
-        if lines:
-            missing = "\n".join(lines)
-            cure = f"\n{PARTIAL}" if present and absent and not allow_missing else ""
-            raise FileNotFoundError(f"Missing under root {self.root}:\n{missing}{cure}")
+        if any(wanted.values()):
+            lines = [
+                "\n    ".join([f"  From {origin}:", *files])
+                for origin, files in wanted.items()
+                if files
+            ]
+            cure = [PARTIAL] if absent and present and not allow_missing else []
+            raise FileNotFoundError(
+                "\n".join([f"Files are missing under root {self.root}.", *lines, *cure])
+            )
 
 
 def number_ranges(numbers: Sequence[int]) -> str:
@@ -93,6 +97,10 @@ def number_ranges(numbers: Sequence[int]) -> str:
     return ", ".join(
         f"{span[0]:03d}-{span[-1]:03d}" if len(span) > 1 else f"{span[0]:03d}" for span in spans
     )
+
+
+def _absent_files(*paths: Path) -> list[str]:
+    return [str(path) for path in paths if not path.is_file()]
 
 
 def _find_metadata(folder: Path) -> Path:

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from steadyear.layout import LayoutError, check_layout
+from steadyear.messages import is_misfit, plain
+
+_BAD_INPUT = (ValueError, OSError, LayoutError, FloatingPointError)
 
 EXTRA = """
 Also:
@@ -24,16 +27,17 @@ def main(args: Sequence[str] | None = None) -> None:
         args: Arguments as on the command line; ``None`` takes the real ones.
     """
     words = list(sys.argv[1:] if args is None else args)
-    # LightningCLI distrusts arguments that come beside others on the real command line.
-    sys.argv = sys.argv[:1]
+    # Lightning starts further processes with what stands here.
+    sys.argv = [sys.argv[0], *(words or ["--help"])]
     try:
         check_layout()
         _dispatch(words)
-    except (ValueError, OSError, LayoutError, _misconfiguration()) as problem:
-        if os.environ.get("STEADYEAR_DEBUG"):
+    except (*_BAD_INPUT, _misconfiguration(), RuntimeError) as problem:
+        explained = not isinstance(problem, RuntimeError) or is_misfit(problem)
+        if os.environ.get("STEADYEAR_DEBUG") or not explained:
             raise
         hint = "(STEADYEAR_DEBUG=1 shows the traceback)"
-        sys.stderr.write(f"error: {problem}\n{hint}\n")
+        sys.stderr.write(f"error: {plain(str(problem))}\n{hint}\n")
         raise SystemExit(1) from problem
 
 
@@ -60,7 +64,7 @@ def _dispatch(words: list[str]) -> None:
         from steadyear.cli import run
 
         try:
-            run(words or ["--help"])
+            run()
         finally:
             if command in {"-h", "--help"}:
                 print(EXTRA)

@@ -21,6 +21,7 @@ import callbacks
 import datamodules
 import lightning_modules
 from callbacks import RunCSVLogger, RunRecord, RunWandbLogger
+from steadyear.messages import plain
 from steadyear.quiet import hush
 from steadyear.runs import CHECKPOINTS, Request, locate
 
@@ -35,7 +36,7 @@ class Parser(LightningArgumentParser):
         """Print the message without pages of usage, and leave."""
         if not self.exit_on_error:
             super().error(message, ex)
-        sys.stderr.write(f"error: {message}\nFor all options: {self.prog} --help\n")
+        sys.stderr.write(f"error: {plain(message)}\nFor all options: {self.prog} --help\n")
         raise SystemExit(2)
 
     def parse_path(self, *args: Any, **kwargs: Any) -> Namespace:

@@ -8,6 +8,7 @@ pooled values are not independent, and its p says nothing about other trainings.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -38,7 +39,8 @@ class SeedTest:
         paired: Whether both systems have the same seeds, so that they are compared seed by seed
             (paired t-test); else Welch's t-test.
         seeds: Number of seeds of either system.
-        difference: Mean of the left system minus mean of the right one.
+        difference: Mean of the left system minus mean of the right one; NaN where a value is not
+            finite.
         note: Why there is no test; empty where there is one.
         statistic: Student's t.
         p: Two-sided p of the t-test.
@@ -91,11 +93,11 @@ def seed_test(left: Floats, right: Floats, *, paired: bool) -> SeedTest:
     Returns:
         The test; its ``note`` says why where there is none.
     """
-    means = left.mean(axis=1), right.mean(axis=1)
     seeds = len(left), len(right)
+    if not _finite(left, right):
+        return SeedTest(paired, seeds, math.nan, UNDEFINED)
+    means = left.mean(axis=1), right.mean(axis=1)
     difference = float(means[0].mean() - means[1].mean())
-    if not np.isfinite(difference):
-        return SeedTest(paired, seeds, difference, UNDEFINED)
     if min(seeds) < FEWEST_SEEDS:
         return SeedTest(paired, seeds, difference, TOO_FEW)
     spread = [means[0] - means[1]] if paired else list(means)
@@ -124,11 +126,11 @@ def pooled_test(left: Floats, right: Floats) -> PooledTest:
     Returns:
         The test; its ``note`` says why where there is none.
     """
-    differences = (left - right).ravel()
-    if not differences.size:
+    if not left.size:
         return PooledTest(0, NO_PAIRS)
-    if not np.isfinite(differences).all():
-        return PooledTest(differences.size, UNDEFINED)
+    if not _finite(left, right):
+        return PooledTest(left.size, UNDEFINED)
+    differences = (left - right).ravel()
     if differences.size < 2 or _constant(differences, left, right):
         return PooledTest(differences.size, CONSTANT)
     found = stats.ttest_1samp(differences, 0.0)
@@ -159,6 +161,10 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
         highest = max(highest, min(1.0, p * (len(made) - rank)))
         corrected[place] = highest
     return corrected
+
+
+def _finite(left: Floats, right: Floats) -> bool:
+    return bool(np.isfinite(left).all() and np.isfinite(right).all())
 
 
 def _constant(values: Floats, left: Floats, right: Floats) -> bool:

@@ -125,10 +125,28 @@ def test_a_new_fit_never_overwrites_a_run(workplace):
         main(["fit", *DEMO, *FEW, "--run", "seed0"])
 
 
-def test_checkpoints_do_not_override_the_command_line(workplace):
+def test_checkpoints_do_not_override_the_command_line(workplace, capfd):
     main(["fit", *DEMO, *FEW])
-    with pytest.raises(RuntimeError, match="size mismatch"):
+    with pytest.raises(SystemExit):
         main(["test", *DEMO, *FEW, "--model.init_args.network.init_args.width", "0.1"])
+    error = capfd.readouterr().err
+    assert "size mismatch for network.layers.0.0.weight" in error
+    assert error.count("size mismatch") == 1
+    assert "config-fit.yaml" in error
+
+
+def test_two_processes_train_and_test_one_run(workplace):
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
+    for stage in ("fit", "test"):
+        command = [sys.executable, "-m", "steadyear", stage, *DEMO, *FEW, *two]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            command, check=False, capture_output=True, timeout=120, env=environment
+        )
+        assert done.returncode == 0, done.stderr.decode()
+    assert [path.name for path in (workplace / "runs/demo/a2e").iterdir()] == ["seed0"]
+    table = pd.read_parquet(workplace / "runs/demo/a2e/seed0/robustness.parquet")
+    assert table.groupby("attack")["clip"].nunique().tolist() == [6, 6, 6]
 
 
 def test_predict_writes_a_table(workplace):

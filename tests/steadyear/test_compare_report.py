@@ -112,10 +112,13 @@ def test_the_terminal(
     assert lines[-1] == f"Report: {tmp_path / 'out' / 'index.html'}"
     assert max(len(line) for line in lines[:-1]) <= 100
     assert lines[0] == "Strongest attack: pgd at 0.1 z-units (spectrogram L∞)"
-    (row,) = (line for line in lines if line.startswith("a2e "))
+    row = next(line for line in lines if line.startswith("a2e "))
     metrics = summary.systems[0].attacked[summary.headline].metrics
     assert show(metrics["mae"]) in row.split()
     assert "110±10" in row
+    assert "Tests over seeds of attacked MAE under pgd" in " ".join(lines)
+    (test,) = (line for line in lines if line.startswith("a2e - a2mid2e") and "+" in line)
+    assert "too few seeds" in test
 
 
 def test_a_problem_ends_the_command_with_a_message(tmp_path: Path) -> None:
