@@ -8,8 +8,8 @@
 True
 """
 
-from attacks.balls import L2, Ball, Linf
-from attacks.base import Attack, AttackResult, Problem
+from attacks.balls import L2, Ball, Linf, Unbounded
+from attacks.base import Attack, AttackResult, Probe, Problem
 from attacks.draws import Draws
 from attacks.gradient import BIM, FGSM, PGD
 from attacks.mode import attack_mode
@@ -22,6 +22,7 @@ from attacks.objectives import (
     SquaredError,
     Towards,
 )
+from attacks.sign_adam import SignAdam, output_correlation
 from attacks.sizes import l2_norm, linf_norm, snr_db
 from attacks.views import View, inject, prediction_of
 
@@ -39,15 +40,19 @@ __all__ = [
     "Linf",
     "Noise",
     "Objective",
+    "Probe",
     "Problem",
     "RegressionObjective",
+    "SignAdam",
     "SquaredError",
     "Towards",
+    "Unbounded",
     "View",
     "attack_mode",
     "inject",
     "l2_norm",
     "linf_norm",
+    "output_correlation",
     "prediction_of",
     "snr_db",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, Self
 
@@ -114,6 +115,51 @@ class L2(Ball):
         norm = l2_norm(perturbation)
         factor = (self.eps / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1.0)
         return perturbation * per_clip(factor, perturbation)
+
+    def size(self, perturbation: Tensor) -> Tensor:
+        """Euclidean norm."""
+        return l2_norm(perturbation)
+
+
+class Unbounded(Ball):
+    """Every perturbation is allowed; its size is reported as the Euclidean norm.
+
+    For reproducing attacks that have no bound. Figures under it say how a model fails, never how
+    robust it is within a budget.
+    """
+
+    norm = "l2"
+
+    def __init__(self) -> None:
+        super().__init__(math.inf)
+
+    def at(self, eps: float) -> Self:
+        """Itself: there is no budget to change."""
+        return self
+
+    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+        """There is no uniform point of an unbounded set.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("An unbounded attack has no random start; give a ball with a budget.")
+
+    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+        """There is no budget to spend.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("An unbounded set has no surface; give a ball with a budget.")
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """Sign of the gradient."""
+        return gradient.sign()
+
+    def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
+        """Leave everything as it is."""
+        return perturbation
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Euclidean norm."""

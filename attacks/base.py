@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, NamedTuple, Self, final
 
 import torch
 from torch import Tensor
@@ -18,6 +18,20 @@ from attacks.sizes import linf_norm, per_clip
 from attacks.views import Model, View
 
 Bounds = tuple[float, float]
+
+
+class Probe(NamedTuple):
+    """One look at the model.
+
+    Attributes:
+        gradient: Gradient of the objective in the perturbation, shape (clips, ...).
+        value: Objective, shape (clips,).
+        prediction: What the view read, shape (clips, ...).
+    """
+
+    gradient: Tensor
+    value: Tensor
+    prediction: Tensor
 
 
 class Problem:
@@ -35,7 +49,7 @@ class Problem:
         self.x = x
         self.target = target
         self.attack = attack
-        self.gradient_queries = 0
+        self.gradient_queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.sound = torch.ones(len(x), dtype=torch.bool, device=x.device)
 
     def project(self, perturbation: Tensor) -> Tensor:
@@ -46,25 +60,37 @@ class Problem:
         # Clipping moves towards the clean clip, so it cannot leave the ball again.
         return (self.x + perturbation).clamp(*self.attack.bounds) - self.x
 
+    @property
+    def divisible(self) -> bool:
+        """Whether some clips can be asked for without the others.
+
+        A perturbed submodule gets its own value while the stages before it still see every clip.
+        """
+        return self.attack.view.perturb_at is None
+
     def value(self, perturbation: Tensor) -> Tensor:
         """Objective per clip, shape (batch,), without gradient."""
         with torch.no_grad():
-            return self._objective(perturbation)
+            prediction = self.attack.view.read(self.forward(self.x + perturbation))
+            return self.attack.objective(prediction, self.target)
 
-    def gradient(self, perturbation: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradient of each clip's objective in its perturbation, and the values."""
-        self.gradient_queries += 1
+    def gradient(self, perturbation: Tensor, clips: Tensor | None = None) -> Probe:
+        """Gradient of each clip's objective in its perturbation, and what was seen on the way.
+
+        Args:
+            perturbation: Perturbations of the clips, shape (clips, ...).
+            clips: Positions of the clips in the batch; ``None`` stands for all of them.
+        """
+        chosen = slice(None) if clips is None else clips
         perturbation = perturbation.detach().requires_grad_()
-        values = self._objective(perturbation)
+        prediction = self.attack.view.read(self.forward(self.x[chosen] + perturbation))
+        values = self.attack.objective(prediction, self.target[chosen])
         # autograd.grad, never backward: parameter gradients may be accumulating.
         (gradient,) = torch.autograd.grad(values.sum(), perturbation)
+        self.gradient_queries[chosen] += 1
         # Collected, not raised: asking here would wait for the device in every step.
-        self.sound &= torch.isfinite(linf_norm(gradient)) & torch.isfinite(values.detach())
-        return gradient, values.detach()
-
-    def _objective(self, perturbation: Tensor) -> Tensor:
-        prediction = self.attack.view.read(self.forward(self.x + perturbation))
-        return self.attack.objective(prediction, self.target)
+        self.sound[chosen] &= torch.isfinite(linf_norm(gradient)) & torch.isfinite(values.detach())
+        return Probe(gradient, values.detach(), prediction.detach())
 
 
 @dataclass(frozen=True)
@@ -80,7 +106,7 @@ class AttackResult:
         objective: Objective after the attack, shape (batch,).
         success: Whether each clip's attack reached its aim, shape (batch,), bool.
         size: Size of each perturbation in the ball's norm, shape (batch,).
-        gradient_queries: Gradients of the objective that each clip cost.
+        gradient_queries: Gradients of the objective that each clip cost, shape (batch,), int64.
     """
 
     adversarial: Tensor
@@ -91,7 +117,7 @@ class AttackResult:
     objective: Tensor
     success: Tensor
     size: Tensor
-    gradient_queries: int
+    gradient_queries: Tensor
 
 
 class Attack(ABC):

@@ -76,10 +76,10 @@ class PGD(Attack):
         best, value = point, x.new_full((len(x),), -torch.inf)
         step = self.relative_step * self.ball.eps
         for _ in range(self.steps):
-            gradient, here = problem.gradient(point)
+            here = problem.gradient(point)
             if self.keep_best:
-                best, value = keep_worse(best, value, point, here)
-            point = problem.project(point + step * self.ball.direction(gradient))
+                best, value = keep_worse(best, value, point, here.value)
+            point = problem.project(point + step * self.ball.direction(here.gradient))
         if not self.keep_best and self.restarts == 1:
             return point, value
         last = problem.value(point)

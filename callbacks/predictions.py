@@ -41,8 +41,10 @@ class PredictionTable(Callback):
         """Keep the predictions of a batch."""
         names = Names.of(getattr(trainer, "datamodule", None))
         prediction, index = prediction_of(outputs), clip_index(batch)
-        numbers = range(len(self._rows), len(self._rows) + len(prediction))
-        columns = {"index": list(numbers) if index is None else index.tolist()}
+        seen = range(len(self._rows), len(self._rows) + len(prediction))
+        # Distributed samplers deal clips out in turn; a count of its own would clash with others'.
+        dealt = [number * trainer.world_size + trainer.global_rank for number in seen]
+        columns = {"index": dealt if index is None else index.tolist()}
         columns |= _columns(prediction, names.targets, "")
         if isinstance(concepts := getattr(outputs, "concepts", None), Tensor):
             columns |= _columns(concepts, names.concepts, "concepts/")

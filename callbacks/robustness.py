@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class RobustnessEvaluation(Callback):
         media_clips: Number of clips whose clean and attacked input is shown in W&B.
 
     Raises:
-        ValueError: If there is no attack or no budget, or a budget is repeated.
+        ValueError: If there is no attack or no budget, or a budget is negative or repeated.
     """
 
     def __init__(
@@ -53,9 +54,11 @@ class RobustnessEvaluation(Callback):
         every_n_epochs: int | None = None,
         media_clips: int = 4,
     ) -> None:
-        if not attacks or not budgets or len(set(budgets)) < len(budgets):
+        distinct = len(set(budgets)) == len(budgets)
+        # A negative budget would only be noticed by the test, when training is over.
+        if not (attacks and budgets and distinct and min(budgets) >= 0):
             raise ValueError(
-                "RobustnessEvaluation needs at least one attack and distinct budgets, not "
+                "RobustnessEvaluation needs at least one attack and distinct budgets >= 0, not "
                 f"{sorted(attacks)} at {list(budgets)}."
             )
         self.attacks = attacks
@@ -144,7 +147,8 @@ class RobustnessEvaluation(Callback):
         return [
             Cell(name, attack.at(budget), budget, attack.view.perturb_at or domain)
             for name, attack in self.attacks.items()
-            for budget in self.budgets
+            # An unbounded attack has one column, whatever the budgets of the others.
+            for budget in ([math.inf] if math.isinf(attack.ball.eps) else self.budgets)
         ]
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -171,7 +175,9 @@ class RobustnessEvaluation(Callback):
             write_table(frame, names, stage, path)
             log_to_wandb(trainer, module, frame, names, self._media, stage)
             clips = frame["index"].nunique()
-            rank_zero_info(f"\n{_text(figures)}\n{clips} clips; one row per attack in {path}")
+            rank_zero_info(
+                f"\n{_text(figures)}\n{clips} clips; one row per clip, attack and budget in {path}"
+            )
 
 
 def aggregate(frame: pd.DataFrame, module: object) -> dict[str, dict[str, float]]:

@@ -131,13 +131,13 @@ class RobustnessTable:
             "clean_error": per_clip_error(prediction_of(clean), target),
             "attacked_error": per_clip_error(prediction_of(attacked), target),
             "success": result.success,
+            "gradient_queries": result.gradient_queries,
         }
         shared = {
             "attack": cell.name,
             "domain": cell.domain,
             "norm": cell.attack.ball.norm,
             "budget": cell.budget,
-            "gradient_queries": result.gradient_queries,
         }
         values = {name: _listed(column, len(index)) for name, column in columns.items()}
         self.rows += [

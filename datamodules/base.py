@@ -134,9 +134,10 @@ class AudioDataModule(LightningDataModule, ABC):
         if frontend is not None and not bool(frontend.fitted):
             assert self._spectrograms is not None
             clips = self._clips_to_fit(self.splits)
-            if not clips:
+            if clips:
+                frontend.fit(*mean_and_std(self._spectrograms, clips))
+            elif stage == "fit":  # elsewhere a checkpoint may bring them, which comes after setup
                 raise ValueError("The front end has no statistics and there is no training clip.")
-            frontend.fit(*mean_and_std(self._spectrograms, clips))
 
     def train_dataloader(self) -> Loader:
         """Shuffled training clips; a last incomplete batch is left out."""
@@ -224,7 +225,7 @@ class AudioDataModule(LightningDataModule, ABC):
         frontend = self._find_frontend()
         if frontend is not None and not bool(frontend.fitted):
             raise ValueError(
-                "The front end has no statistics and there is no training clip to fit them on: "
+                "The front end has no statistics, and there is no training clip to fit them on: "
                 "load a checkpoint, or give the front end's mean and std."
             )
         cached = None if self._spectrograms is None else self._spectrograms.frontend

@@ -94,7 +94,15 @@ class BaseModule(LightningModule):
         """Loss of a training batch."""
         loss = self.loss(self(network_input(batch)), batch)
         size = len(network_input(batch))
-        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+        self.log(
+            "train/loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            prog_bar=True,
+            sync_dist=True,
+            batch_size=size,
+        )
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -119,8 +127,8 @@ class BaseModule(LightningModule):
         self._log_scores("test")
 
     def _log_scores(self, stage: Stage) -> None:
-        scores = self.epoch_scores()
-        self.log_dict({f"{stage}/{name}": value for name, value in scores.items()})
+        for name, value in self.epoch_scores().items():
+            self.log(f"{stage}/{name}", value, prog_bar=name == "loss")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build what the factories describe."""

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 _ASIDES = re.compile(
-    r"\s*(- Expected a <class 'NoneType'>|Does not validate against any of the Union subtypes"
+    r"\s*(?:- )?(Expected a <class 'NoneType'>|Does not validate against any of the Union subtypes"
     r"|Subtypes: .*|Errors:|Given value type: .*|Given value: .*(Namespace|NestedArg)\(.*)"
 )
 _CLASS_PATH = re.compile(r"class_path '([\w.]+)'")
@@ -29,7 +29,7 @@ def plain(message: str) -> str:
     if message.startswith(_MISFIT):
         return _misfit(message)
     lines = [line for line in message.splitlines() if not _ASIDES.fullmatch(line)]
-    return "\n".join([*lines, *_hints(message)])
+    return "\n".join([*lines, *_hints(message)]).strip().removeprefix("- ")
 
 
 def is_misfit(problem: BaseException) -> bool:
@@ -67,7 +67,9 @@ def _options(class_path: str) -> list[str]:
     parents = inspect.getmro(getattr(import_module(module), name))
     found: dict[str, None] = {}
     for parent in parents:
-        parameters = inspect.signature(parent.__init__).parameters.values()
+        if "__init__" not in vars(parent):
+            continue
+        parameters = inspect.signature(vars(parent)["__init__"]).parameters.values()
         ordinary = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         found |= dict.fromkeys(ordinary[1:])
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):

@@ -343,9 +343,10 @@ def test_two_loaders_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("names", "budgets"), [({}, [0.1]), (attacks(), []), (attacks(), [0.1, 0.1])]
+    ("names", "budgets"),
+    [({}, [0.1]), (attacks(), []), (attacks(), [0.1, 0.1]), (attacks(), [-0.1])],
 )
-def test_empty_or_repeated_settings_are_refused(names, budgets):
+def test_empty_repeated_or_negative_settings_are_refused(names, budgets):
     with pytest.raises(ValueError, match="at least one attack and distinct budgets"):
         RobustnessEvaluation(names, budgets)
 

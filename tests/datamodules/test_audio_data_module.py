@@ -10,6 +10,8 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
+from datamodules.splits import Splits
+
 Make = Callable[..., Any]
 Seen = list[tuple[int, list[int], list[float]]]
 
@@ -331,6 +333,23 @@ def test_tested_checkpoint_keeps_its_own_scale(
     # Positive and negative block means cancel: the mean of z-units is -mean/std.
     assert tested.seen[0][2][0] == pytest.approx(-2.5, abs=1e-5)
     assert unscaled.seen[0][2][0] != pytest.approx(-2.5, abs=0.1)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_data_without_training_clips_takes_the_scale_of_the_checkpoint(
+    ramp_module: Make, block_means: Make, tmp_path: Path
+) -> None:
+    trainer = _trainer(tmp_path)
+    trainer.fit(Recorder(block_means(5.0, 2.0)), ramp_module(frontend=None))
+    trainer.save_checkpoint(tmp_path / "scaled.ckpt")
+    data = ramp_module(frontend=None)
+    data.split_clips = lambda: Splits([], [], list(range(20)))
+    tested = Recorder(block_means())
+    trainer = _trainer(tmp_path)
+    trainer.test(tested, data, tmp_path / "scaled.ckpt", verbose=False)
+    assert tested.seen[0][2][0] == pytest.approx(-2.5, abs=1e-5)
+    with pytest.raises(ValueError, match="load a checkpoint"):
+        trainer.test(Recorder(block_means()), data, verbose=False)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -13,6 +13,7 @@ import torch
 
 from datamodules.cache import SpectrogramCache, WaveformCache
 from datamodules.sources import AudioSource
+from lightning_modules import LogMel
 
 
 class Slow(AudioSource):
@@ -150,3 +151,12 @@ def test_threads_are_given_back(cache: SpectrogramCache) -> None:
     before = torch.get_num_threads()
     cache.build([0])
     assert torch.get_num_threads() == before
+
+
+def test_a_clip_too_short_for_the_front_end_is_reported_by_name(tmp_path: Path) -> None:
+    cache = SpectrogramCache(Slow(), tmp_path, LogMel(1024, 320, 32, sample_rate=1000))
+    cache.source.load = lambda clip, rate: torch.ones(100 if clip == 3 else 1000)
+    problems = cache.build(range(12))
+    assert list(problems) == [3]
+    assert "3: " in str(problems[3])
+    assert "too short" in str(problems[3])

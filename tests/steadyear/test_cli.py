@@ -185,6 +185,23 @@ def test_a_named_callback_is_changed_added_and_switched_off(workplace, capsys):
     assert callbacks["epoch_seed"]["class_path"].endswith("EpochSeed")
 
 
+def test_both_protocols_of_the_mer_study_run(workplace):
+    attacks = {name: {"init_args": {"steps": 3}} for name in ("as_stated", "as_run")}
+    robustness = str(ROOT / "configs/callbacks/mer_protocols.yaml")
+    (workplace / "mer.yaml").write_text(yaml.safe_dump({"callbacks": {"robustness": robustness}}))
+    fewer = {"callbacks": {"robustness": {"init_args": {"budgets": [0.001], "attacks": attacks}}}}
+    (workplace / "fewer.yaml").write_text(yaml.safe_dump(fewer))
+    arguments = [*DEMO, *FEW, "--config", "mer.yaml", "--config", "fewer.yaml"]
+    main(["fit", *arguments])
+    main(["test", *arguments])
+    table = pd.read_parquet(workplace / "runs/demo/a2e/seed0/robustness.parquet")
+    cells = table.groupby("attack")["budget"].unique().to_dict()
+    assert cells["as_stated"] == [0.001]
+    assert np.isinf(cells["as_run"]).all()
+    main(["compare", "runs", "--out", "report"])
+    assert "unbounded" in (workplace / "report/index.html").read_text()
+
+
 def test_print_config_shows_the_whole_truth(workplace, capsys):
     with pytest.raises(SystemExit):
         main(["fit", *DEMO, "--print_config"])

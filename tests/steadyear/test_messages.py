@@ -51,3 +51,8 @@ def test_a_checkpoint_that_does_not_fit_names_one_difference_and_the_cure():
 
 def test_other_messages_stay():
     assert plain("The file x does not exist.") == "The file x does not exist."
+
+
+def test_the_reason_stands_alone_behind_an_aside():
+    text = "Errors:\n  - The table x holds no rows.\n  - Expected a <class 'NoneType'>"
+    assert plain(text) == "The table x holds no rows."
