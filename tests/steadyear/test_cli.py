@@ -135,18 +135,15 @@ def test_checkpoints_do_not_override_the_command_line(workplace, capfd):
     assert "config-fit.yaml" in error
 
 
-def test_two_processes_train_and_test_one_run(workplace):
+def test_two_processes_train_one_run(workplace):
+    """Lightning starts the second process with the command line of the first."""
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
-    for stage in ("fit", "test"):
-        command = [sys.executable, "-m", "steadyear", stage, *DEMO, *FEW, *two]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            command, check=False, capture_output=True, timeout=120, env=environment
-        )
-        assert done.returncode == 0, done.stderr.decode()
+    command = [sys.executable, "-m", "steadyear", "fit", *DEMO, *FEW, *two]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, timeout=180, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
     assert [path.name for path in (workplace / "runs/demo/a2e").iterdir()] == ["seed0"]
-    table = pd.read_parquet(workplace / "runs/demo/a2e/seed0/robustness.parquet")
-    assert table.groupby("attack")["clip"].nunique().tolist() == [6, 6, 6]
+    assert (workplace / "runs/demo/a2e/seed0/checkpoints/last.ckpt").is_file()
 
 
 def test_predict_writes_a_table(workplace):
