@@ -37,7 +37,7 @@ class BatchKeys:
         """Key or position of the attacked tensor.
 
         Raises:
-            KeyError: If it is not there.
+            ValueError: If it is not there.
         """
         return _found(batch, self.input, ("spectrogram", "waveform"), 0, "input")
 
@@ -45,7 +45,7 @@ class BatchKeys:
         """The attacked tensor, shape (batch, ...), and the target.
 
         Raises:
-            KeyError: If one of them is not there.
+            ValueError: If one of them is not there.
         """
         target = _found(batch, self.target, ("target",), 1, "target")
         return batch[self.input_key(batch)], batch[target]
@@ -73,14 +73,14 @@ def _found(batch: Any, given: Key | None, names: Sequence[str], position: int, w
             if name in batch:
                 return name
         wanted = " or ".join(names) if given is None else str(given)
-        raise KeyError(
+        raise ValueError(
             f"The batch has no {wanted}, only {sorted(map(str, batch))}; say where its {what} is "
             f"with the callback's keys.{what}."
         )
     place = position if given is None else given
     if isinstance(place, int) and isinstance(batch, list | tuple) and place < len(batch):
         return place
-    raise KeyError(
+    raise ValueError(
         f"No {what} at {place!r} in a batch of type {type(batch).__name__}; say where it is with "
         f"the callback's keys.{what}."
     )

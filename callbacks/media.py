@@ -74,8 +74,8 @@ def log_to_wandb(
         images = items.setdefault(f"{stage}/images/{attack}", [])
         sounds = items.setdefault(f"{stage}/audio/{attack}", [])
         if clean.squeeze(0).ndim == 2:
-            upright = getattr(frontend, "time_dim", -1) == -2
-            panels = spectrogram_panels(clean.squeeze(0), perturbation.squeeze(0), upright)
+            time_first = getattr(frontend, "time_dim", -1) == -2
+            panels = spectrogram_panels(clean.squeeze(0), perturbation.squeeze(0), time_first)
             images.append(wandb.Image(panels, caption=f"{title}: clean, perturbation, attacked"))
         elif cell.domain == "waveform" and frontend is not None:
             for what, wave in (("clean", clean), ("attacked", clean + perturbation)):
@@ -106,7 +106,9 @@ def flat_table(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
     return pd.DataFrame(flat)
 
 
-def spectrogram_panels(clean: Tensor, perturbation: Tensor, upright: bool) -> np.ndarray[Any, Any]:
+def spectrogram_panels(
+    clean: Tensor, perturbation: Tensor, time_first: bool
+) -> np.ndarray[Any, Any]:
     """Clean, perturbation and attacked spectrogram side by side, low frequencies at the bottom.
 
     The perturbation has a diverging scale of its own, else nobody would see it.
@@ -114,7 +116,7 @@ def spectrogram_panels(clean: Tensor, perturbation: Tensor, upright: bool) -> np
     Args:
         clean: Spectrogram in z-units, shape (height, width).
         perturbation: Same shape.
-        upright: Whether time runs along the first dimension.
+        time_first: Whether time runs along the first dimension.
 
     Returns:
         Colours, shape (bands, 3 * frames + gaps, 3), uint8.
@@ -123,17 +125,17 @@ def spectrogram_panels(clean: Tensor, perturbation: Tensor, upright: bool) -> np
     low, high = float(clean.min()), float(clean.max())
     largest = float(perturbation.abs().max()) or 1.0
     panels = [
-        _coloured(clean, low, high, "magma", upright),
-        _coloured(perturbation, -largest, largest, "RdBu_r", upright),
-        _coloured(attacked, low, high, "magma", upright),
+        _coloured(clean, low, high, "magma", time_first),
+        _coloured(perturbation, -largest, largest, "RdBu_r", time_first),
+        _coloured(attacked, low, high, "magma", time_first),
     ]
     gap = np.full((panels[0].shape[0], 4, 3), 255, np.uint8)
     return np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
 
 
 def _coloured(
-    values: Tensor, low: float, high: float, colours: str, upright: bool
+    values: Tensor, low: float, high: float, colours: str, time_first: bool
 ) -> np.ndarray[Any, Any]:
-    image = (values.T if upright else values).flip(0).numpy()
+    image = (values.T if time_first else values).flip(0).numpy()
     scaled = np.clip((image - low) / max(high - low, 1e-12), 0, 1)
     return np.asarray(colormaps[colours](scaled)[..., :3] * 255).astype(np.uint8)

@@ -11,7 +11,7 @@ import torch
 import torch.distributed
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 
 from attacks import Attack, AttackResult, View, inject
 from callbacks.batches import BatchKeys
@@ -169,7 +169,7 @@ def _additional_step(trainer: Trainer, batches: list[Any], adversary: Adversary)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None:
                 parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
-    _average_over_processes([p.grad for p in parameters if p.grad is not None])
+    _average_over_processes(parameters)
     module.clip_gradients(
         optimizer,
         gradient_clip_val=trainer.gradient_clip_val,
@@ -179,9 +179,12 @@ def _additional_step(trainer: Trainer, batches: list[Any], adversary: Adversary)
     optimizer.zero_grad()
 
 
-def _average_over_processes(gradients: list[Tensor]) -> None:
+def _average_over_processes(parameters: list[nn.Parameter]) -> None:
     # This step does not pass through the distributed wrapper, whose hooks would average.
     if torch.distributed.is_available() and torch.distributed.is_initialized():
-        for gradient in gradients:
-            torch.distributed.all_reduce(gradient)
-            gradient /= torch.distributed.get_world_size()
+        for parameter in parameters:
+            # A parameter without gradient here may have one elsewhere, which waits for this one.
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            torch.distributed.all_reduce(parameter.grad)
+            parameter.grad /= torch.distributed.get_world_size()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,12 @@ class RobustnessEvaluation(Callback):
                 "RobustnessEvaluation needs at least one attack and distinct budgets >= 0, not "
                 f"{sorted(attacks)} at {list(budgets)}."
             )
+        reading = [name for name, attack in attacks.items() if attack.view.read_at is not None]
+        if reading:
+            raise ValueError(
+                f"{', '.join(reading)} reads a submodule (view.read_at), and the table holds "
+                "predictions: leave read_at out."
+            )
         self.attacks = attacks
         self.budgets = sorted(budgets)
         self.keys = keys or BatchKeys()
@@ -69,6 +75,18 @@ class RobustnessEvaluation(Callback):
         self._table: RobustnessTable | None = None
         self._clips_seen = 0
         self._media = Media(media_clips)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Look for the submodules that attacks name; after training would be late."""
+        known = {name for name, _ in pl_module.named_modules()}
+        for name, attack in self.attacks.items():
+            place = attack.view.perturb_at
+            if place is not None and place not in known:
+                top = ", ".join(sorted(n for n in known if n and "." not in n))
+                raise MisconfigurationException(
+                    f"The attack {name} perturbs the submodule '{place}', which "
+                    f"{type(pl_module).__name__} does not have. At its top level: {top}."
+                )
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, if this validation is to be evaluated."""
@@ -137,7 +155,7 @@ class RobustnessEvaluation(Callback):
         if index is None:
             index = _position(trainer, self._clips_seen, len(x))
         self._clips_seen += len(x)
-        concepts = batch.get("concepts") if isinstance(batch, dict) else None
+        concepts = batch.get("concepts") if isinstance(batch, Mapping) else None
         for cell in self._cells(self.keys.domain_of(batch)):
             result = cell.attack(module, x, target, index=index)
             self._table.add(cell, result, target, index, concepts)

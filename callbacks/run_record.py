@@ -77,6 +77,11 @@ class RunRecord(SaveConfigCallback):
         if not trainer.interrupted:
             self._note(trainer, fit_finished=True)
 
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note how far the tested run was trained, so that stale results can be told."""
+        epochs = read_record(Path(trainer.default_root_dir)).get("epochs")
+        self._note(trainer, tested_after_epochs=epochs)
+
     def _note(self, trainer: Trainer, **facts: Any) -> None:
         if trainer.is_global_zero:
             folder = Path(trainer.default_root_dir)

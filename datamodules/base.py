@@ -143,7 +143,8 @@ class AudioDataModule(LightningDataModule, ABC):
         """Shuffled training clips; a last incomplete batch is left out."""
         dataset = self._dataset(self._part("train"), random=self.random_excerpt)
         # Only when another batch remains: a tiny data set must still train.
-        drop_last = len(dataset) > self.batch_size
+        processes = 1 if self.trainer is None else self.trainer.world_size
+        drop_last = len(dataset) > self.batch_size * processes
         return self._loader(dataset, EpochSampler(len(dataset), self.seed), drop_last)
 
     def val_dataloader(self) -> Loader | list[Loader]:

@@ -16,7 +16,6 @@ class AudioBatch(TypedDict, total=False):
         target: Ratings, shape (batch, num_targets), float32; or labels, shape (batch, num_classes).
         concepts: Mid-level features, shape (batch, num_concepts), float32.
         index: Position of each clip in the data module's ``clip_ids``, shape (batch,), int64.
-        mask: True where a padded waveform is real, shape (batch, time), bool.
     """
 
     waveform: Tensor
@@ -24,4 +23,3 @@ class AudioBatch(TypedDict, total=False):
     target: Tensor
     concepts: Tensor
     index: Tensor
-    mask: Tensor

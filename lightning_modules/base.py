@@ -142,13 +142,13 @@ def network_input(batch: Batch) -> Tensor:
     """The tensor that a module reads: the spectrogram if there is one, else the waveform.
 
     Raises:
-        KeyError: If the batch has neither.
+        ValueError: If the batch has neither.
     """
     for key in ("spectrogram", "waveform"):
         if key in batch:
             value: Tensor = batch[key]
             return value
-    raise KeyError(f"The batch has no 'spectrogram' and no 'waveform', only {sorted(batch)}.")
+    raise ValueError(f"The batch has no 'spectrogram' and no 'waveform', only {sorted(batch)}.")
 
 
 def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -106,6 +107,7 @@ class SteadyEarCLI(LightningCLI):
         config = self.config[self.subcommand]
         config.experiment = config.experiment or experiment_name(config.get("config") or [])
         seed = config.seed_everything
+        first = getattr(rank_zero_only, "rank", 0) == 0
         folder = locate(
             Request(
                 stage=self.subcommand,
@@ -114,6 +116,7 @@ class SteadyEarCLI(LightningCLI):
                 run=config.run,
                 checkpoint=config.get("ckpt_path"),
                 seed=seed if isinstance(seed, int) else 0,
+                claim=first,
             )
         )
         self.folder = folder.path
@@ -121,10 +124,19 @@ class SteadyEarCLI(LightningCLI):
         if "verbose" in config and _has(config, "RobustnessEvaluation"):
             # It prints a table of its own; Lightning would add a line for every figure in it.
             config.verbose = False
-        if getattr(rank_zero_only, "rank", 0) == 0:
+        if first:
             folder.path.mkdir(parents=True, exist_ok=True)
             start = f", from {folder.checkpoint}" if folder.checkpoint else ""
             print(f"SteadyEar {self.subcommand}: {folder.path}{start}", flush=True)
+
+    def instantiate_classes(self) -> None:
+        """Build everything; a start that fails leaves no empty folder behind."""
+        try:
+            super().instantiate_classes()
+        except BaseException:
+            with contextlib.suppress(OSError, AttributeError):
+                self.folder.rmdir()
+            raise
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the trainer with the named callbacks and loggers, all in the run's folder."""
@@ -183,6 +195,10 @@ def run(args: ArgsType = None) -> SteadyEarCLI:
         trainer_defaults={"inference_mode": False},
         save_config_callback=RunRecord,
         save_config_kwargs={"save_to_log_dir": False},
-        parser_kwargs={"prog": "steadyear", "version": version("steadyear")},
+        parser_kwargs={
+            "prog": "steadyear",
+            "description": "Train audio models, attack them, and compare their robustness.",
+            "version": version("steadyear"),
+        },
         args=args,
     )

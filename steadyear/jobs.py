@@ -73,8 +73,15 @@ def run_jobs(jobs: Sequence[Job], parallel: int) -> Iterator[Outcome]:
             yield future.result()
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    # Only Linux knows which cores a process is bound to.
+    known = getattr(os, "sched_getaffinity", None)
+    return len(known(0)) if known else os.cpu_count() or 1
+
+
 def _environments(parallel: int) -> list[dict[str, str]]:
-    threads = str(max(1, len(os.sched_getaffinity(0)) // parallel))
+    threads = str(max(1, cores() // parallel))
     gpus = torch.cuda.device_count()
     return [
         os.environ

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ class Request:
         run: Name of the run, if given.
         checkpoint: ``best``, ``last`` or a path, if given.
         seed: Seed of the run.
+        claim: Whether to make the folder of a new run, so that no other process takes its name.
     """
 
     stage: str
@@ -29,6 +32,7 @@ class Request:
     run: str | None
     checkpoint: str | None
     seed: int
+    claim: bool = False
 
     @property
     def home(self) -> Path:
@@ -52,9 +56,9 @@ class RunFolder:
 def locate(request: Request) -> RunFolder:
     """Find or name the folder of a run, and its checkpoint.
 
-    ``fit`` gets a new folder unless it resumes from a checkpoint. The other stages continue in the
-    folder of the checkpoint; without one they take the best of the named run, or of the
-    experiment's newest.
+    ``fit`` gets a new folder unless it resumes from a checkpoint of the same experiment. The other
+    stages continue in the folder of the checkpoint, if it is of their experiment; without one they
+    take the best of the named run, or of the experiment's newest.
 
     Raises:
         FileNotFoundError: If there is no such run or checkpoint.
@@ -79,7 +83,8 @@ def locate(request: Request) -> RunFolder:
     path = Path(given)
     if not path.is_file():
         raise FileNotFoundError(f"There is no checkpoint {path}.")
-    if request.run is None and path.parent.name == CHECKPOINTS:
+    folder = path.resolve().parent.parent
+    if request.run is None and folder.parent == request.home.resolve():
         return RunFolder(path.parent.parent, str(path))
     return RunFolder(_new(request), str(path))
 
@@ -93,11 +98,15 @@ def finished(folder: Path) -> bool:
 def _new(request: Request) -> Path:
     if request.run:
         return request.home / request.run
-    name = f"seed{request.seed}"
-    number = 1
-    while (request.home / (name if number == 1 else f"{name}-{number}")).exists():
-        number += 1
-    return request.home / (name if number == 1 else f"{name}-{number}")
+    for number in itertools.count(1):
+        path = request.home / (f"seed{request.seed}" + (f"-{number}" if number > 1 else ""))
+        if not request.claim and not path.exists():
+            return path
+        if request.claim:
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return path
+    raise AssertionError  # itertools.count never ends
 
 
 def _newest(request: Request) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from steadyear.jobs import Outcome, report_failure, run_jobs
+from steadyear.jobs import Outcome, cores, report_failure, run_jobs
 from steadyear.study import Study, Task, read_study, tasks
 
 
@@ -26,7 +25,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     options = _parser().parse_args(args)
     study = read_study(options.study)
-    runs_dir = options.runs_dir or Path("runs") / options.study.stem
+    runs_dir = options.runs_dir or Path("runs/study") / options.study.stem
     chosen = tasks(study, runs_dir, options.system, options.seed)
     if options.task is not None:
         if not 0 <= options.task < len(chosen):
@@ -79,7 +78,7 @@ def run_study(chosen: Sequence[Task], parallel: int) -> None:
 
 def default_parallel() -> int:
     """One run per GPU; without a GPU one per core."""
-    return torch.cuda.device_count() or len(os.sched_getaffinity(0))
+    return torch.cuda.device_count() or cores()
 
 
 def slurm_array(study: Study, runs_dir: Path, number: int) -> str:
@@ -127,7 +126,9 @@ def _parser() -> argparse.ArgumentParser:
         "interrupted goes on where it was: complete runs are left alone, others resume.",
     )
     parser.add_argument("study", type=Path, help="the study file, such as configs/study/demo.yaml")
-    parser.add_argument("--runs_dir", type=Path, help="folder of its runs; default: runs/<study>")
+    parser.add_argument(
+        "--runs_dir", type=Path, help="folder of its runs; default: runs/study/<name>"
+    )
     parser.add_argument("--system", nargs="+", default=[], help="only these systems")
     parser.add_argument("--seed", nargs="+", type=int, default=[], help="only these seeds")
     parser.add_argument("--task", type=int, help="only the run of this number, counted from 0")

@@ -19,7 +19,8 @@ def pearson(prediction: Tensor, target: Tensor) -> Tensor:
         prediction: Predictions, shape (clips, outputs).
         target: True values, same shape.
     """
-    p, t = prediction.double(), target.double()
+    # On the CPU, because not every device has double precision.
+    p, t = prediction.cpu().double(), target.cpu().double()
     p, t = p - p.mean(0), t - t.mean(0)
     denominator = p.norm(dim=0) * t.norm(dim=0)
     tiny = torch.finfo(torch.float64).eps * len(p)
@@ -41,9 +42,10 @@ def regression_scores(
         ``pearson/<name>`` for every name. R2 of an output without variation is left out of the
         mean.
     """
-    error = prediction.double() - target.double()
+    prediction, target = prediction.cpu().double(), target.cpu().double()
+    error = prediction - target
     correlation = pearson(prediction, target)
-    total = (target.double() - target.double().mean(0)).square().sum(0)
+    total = (target - target.mean(0)).square().sum(0)
     r2 = 1 - error.square().sum(0)[total > 0] / total[total > 0]
     scores = {
         "pearson": correlation.mean().item(),

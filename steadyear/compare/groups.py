@@ -119,9 +119,17 @@ def notes(groups: Sequence[Group]) -> list[str]:
     owners: dict[str, dict[str, None]] = defaultdict(dict)
     for each in groups:
         for run in each.runs:
-            for note in run.facts.get("notes") or []:
+            for note in [*(run.facts.get("notes") or []), *_stale(run)]:
                 owners[str(note)][each.label] = None
     return [f"{', '.join(labels)}: {note}" for note, labels in owners.items()]
+
+
+def _stale(run: Run) -> list[str]:
+    tested, trained = run.facts.get("tested_after_epochs"), run.facts.get("epochs")
+    if tested is None or tested == trained:
+        return []
+    cure = "run `steadyear test` again"
+    return [f"{run.title} was tested after {tested} epochs, but trained for {trained}: {cure}."]
 
 
 def rounded_targets(groups: Sequence[Group]) -> list[str]:

@@ -53,7 +53,7 @@ def test_read_and_replace(name):
     ],
 )
 def test_what_is_missing_is_named(batch, keys, message):
-    with pytest.raises(KeyError, match=message):
+    with pytest.raises(ValueError, match=message):
         keys.read(batch)
 
 

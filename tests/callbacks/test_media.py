@@ -22,15 +22,15 @@ def cell(name, budget):
     return Cell(name, FGSM(Linf(budget)), budget, "waveform")
 
 
-@pytest.mark.parametrize("upright", [False, True])
-def test_panels_have_low_frequencies_at_the_bottom_and_time_from_left_to_right(upright):
+@pytest.mark.parametrize("time_first", [False, True])
+def test_panels_have_low_frequencies_at_the_bottom_and_time_from_left_to_right(time_first):
     clean = torch.zeros(5, 3)
     clean[0, 2] = 1.0
     change = torch.zeros(5, 3)
     change[4, 0] = -0.01
-    if upright:
+    if time_first:
         clean, change = clean.T, change.T
-    picture = spectrogram_panels(clean, change, upright).astype(int)
+    picture = spectrogram_panels(clean, change, time_first).astype(int)
     assert picture.shape == (5, 3 * 3 + 2 * 4, 3)
     first, second, third = picture[:, :3], picture[:, 7:10], picture[:, 14:]
     brightest = np.unravel_index(first.sum(-1).argmax(), (5, 3))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error, r2_score
 from torch import nn
@@ -353,5 +353,21 @@ def test_empty_repeated_or_negative_settings_are_refused(names, budgets):
 
 def test_missing_keys_are_named(tmp_path):
     callback = RobustnessEvaluation({"fgsm": FGSM(Linf())}, [0.1], BatchKeys("sound"))
-    with pytest.raises(KeyError, match=r"no sound.*keys\.input"):
+    with pytest.raises(ValueError, match=r"no sound.*keys\.input"):
         evaluate(tmp_path, callback=callback)
+
+
+def test_wrong_views_are_refused_before_training(tmp_path):
+    with pytest.raises(ValueError, match="read_at"):
+        RobustnessEvaluation({"a": PGD(Linf(), view=View(read_at="net"))}, [0.1])
+    callback = RobustnessEvaluation({"a": PGD(Linf(), view=View(perturb_at="netwrk"))}, [0.1])
+    trainer = Trainer(
+        max_epochs=1,
+        callbacks=[callback],
+        logger=False,
+        enable_checkpointing=False,
+        default_root_dir=tmp_path,
+        enable_progress_bar=False,
+    )
+    with pytest.raises(MisconfigurationException, match="netwrk"):
+        trainer.fit(foreign.Foreign(), foreign.loader(8, 4))

@@ -137,7 +137,7 @@ def test_wrong_inputs_are_named():
         module()(torch.zeros(2, 100))
     with pytest.raises(ValueError, match=r"\(2, 3, 4\)"):
         module()(torch.zeros(2, 3, 4))
-    with pytest.raises(KeyError, match=r"no 'spectrogram' and no 'waveform', only \['target'\]"):
+    with pytest.raises(ValueError, match=r"no 'spectrogram' and no 'waveform', only \['target'\]"):
         module().training_step({"target": torch.zeros(2, 2)}, 0)
 
 

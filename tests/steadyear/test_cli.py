@@ -287,6 +287,34 @@ def test_compare_reads_what_test_wrote(workplace, capsys):
     assert (workplace / "report/index.html").is_file()
 
 
+def test_results_older_than_the_weights_are_named(workplace, capsys):
+    main(["fit", *DEMO, *FEW, "--run", "a"])
+    main(["test", *DEMO, *FEW, "--run", "a"])
+    main(["compare", "runs", "--out", "report"])
+    assert "test` again" not in capsys.readouterr().out
+    longer = ["--trainer.max_epochs", "3", "--run", "a", "--ckpt_path", "last"]
+    main(["fit", *DEMO, *FEW, *longer])
+    main(["compare", "runs", "--out", "report"])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "tested after 2 epochs, but trained for 3: run `steadyear test` again" in out
+
+
+def test_checkpoint_of_another_experiment_is_left_alone(workplace):
+    main(["fit", *DEMO, *FEW])
+    weights = "runs/demo/a2e/seed0/checkpoints/last.ckpt"
+    before = Path(weights).read_bytes()
+    other = ["--experiment", "other", "--ckpt_path", weights, "--trainer.max_epochs", "3"]
+    main(["fit", *DEMO, *FEW, *other])
+    assert Path(weights).read_bytes() == before
+    assert Path("runs/other/seed0/checkpoints/last.ckpt").is_file()
+
+
+def test_failed_start_leaves_no_folder(workplace):
+    with pytest.raises(SystemExit):
+        main(["fit", *DEMO, *FEW, "--model.init_args.concept_weight", "0.5"])
+    assert not list(Path("runs").rglob("seed0*"))
+
+
 def test_killed_and_resumed_fit_equals_the_uninterrupted_one(workplace):
     """SIGKILL in the middle of training, adversarial training included."""
     arguments = ["--config", str(ROOT / "configs/experiment/demo/aa2e.yaml"), *FEW]

@@ -57,14 +57,14 @@ def test_jobs_run_side_by_side_and_report_failures(tmp_path):
 def test_study_runs_then_has_nothing_left_then_repeats_what_is_missing(study_file, capsys):
     main(["study", str(study_file), "--parallel", "2"])
     for seed in (3, 4):
-        run = Path("runs/small/a2e") / f"seed{seed}"
+        run = Path("runs/study/small/a2e") / f"seed{seed}"
         assert (run / "robustness.parquet").is_file()
         record = json.loads((run / "run.json").read_text())
         assert (record["system"], record["seed"], record["fit_finished"]) == ("a2e", seed, True)
     main(["study", str(study_file)])
     assert "2 complete already" in capsys.readouterr().out
-    Path("runs/small/a2e/seed4/robustness.parquet").unlink()
-    left = [task.job() for task in tasks(read_study(study_file), Path("runs/small"))]
+    Path("runs/study/small/a2e/seed4/robustness.parquet").unlink()
+    left = [task.job() for task in tasks(read_study(study_file), Path("runs/study/small"))]
     assert left[0] is None
     assert [command[0] for command in left[1].commands] == ["test"]
 
@@ -101,7 +101,8 @@ def test_slurm_array_and_sweep_name_every_run(study_file):
     script = Path("array.sh").read_text()
     assert "--array=0-1\n" in script
     assert (
-        f"steadyear study {study_file} --runs_dir runs/small --task $SLURM_ARRAY_TASK_ID" in script
+        f"steadyear study {study_file} --runs_dir runs/study/small --task $SLURM_ARRAY_TASK_ID"
+        in script
     )
     assert subprocess.run(["bash", "-n", "array.sh"], check=False).returncode == 0
     sweep = yaml.safe_load(Path("sweep.yaml").read_text())
