@@ -149,6 +149,10 @@ class Attack(ABC):
         self.bounds = bounds
         self.seed = seed
 
+    def __repr__(self) -> str:
+        """Show the class, its ball and its objective."""
+        return f"{type(self).__name__}({self.ball!r}, {type(self.objective).__name__})"
+
     def at(self, eps: float) -> Self:
         """The same attack with another budget."""
         attack = copy.copy(self)

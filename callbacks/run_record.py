@@ -27,6 +27,7 @@ class RunRecord(SaveConfigCallback):
     training time, epochs, parameters, device and versions.
     """
 
+    _facts: dict[str, Any] = {}
     _started = 0.0
     _seconds_before = 0.0
 
@@ -41,7 +42,7 @@ class RunRecord(SaveConfigCallback):
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config, allow_val_change=True)
         experiment = str(config.get("experiment"))
-        facts = {
+        self._facts = {
             "format": 1,
             "experiment": experiment,
             "run": folder.name,
@@ -55,15 +56,16 @@ class RunRecord(SaveConfigCallback):
             "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        before = read_record(folder)
         # What training said stands: a test may come with another seed or device.
-        record = before | facts if name == "fit" and trainer.ckpt_path is None else facts | before
+        record = self._facts | read_record(folder)
         write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock; a resumed run goes on where it was."""
         self._started = time.monotonic()
         resumed = trainer.current_epoch > 0
+        # A resumed run is what it was; a new one has nothing of an earlier run in its folder.
+        self._note(trainer, **({"fit_finished": False} if resumed else self._facts))
         before = read_record(Path(trainer.default_root_dir)).get("fit_seconds")
         self._seconds_before = float(before or 0.0) if resumed else 0.0
 

@@ -60,7 +60,12 @@ def test_record_says_what_a_comparison_needs(tmp_path):
     foreign.trainer(tmp_path, record(seed_everything=99)).test(
         module, foreign.loader(), verbose=False
     )
-    assert stored(tmp_path) == first
+    assert stored(tmp_path) == first | {"tested_after_epochs": 2}
+
+    # A new training has the last word.
+    foreign.trainer(tmp_path, record(seed_everything=99)).fit(module, foreign.loader())
+    assert stored(tmp_path)["seed"] == 99
+    assert stored(tmp_path)["fit_finished"]
 
 
 class Clock:
