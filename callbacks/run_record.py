@@ -27,7 +27,7 @@ class RunRecord(SaveConfigCallback):
     training time, epochs, parameters, device and versions.
     """
 
-    _facts: dict[str, Any] = {}
+    _facts: dict[str, Any]
     _started = 0.0
     _seconds_before = 0.0
 
@@ -64,8 +64,9 @@ class RunRecord(SaveConfigCallback):
         """Start the clock; a resumed run goes on where it was."""
         self._started = time.monotonic()
         resumed = trainer.current_epoch > 0
-        # A resumed run is what it was; a new one has nothing of an earlier run in its folder.
-        self._note(trainer, **({"fit_finished": False} if resumed else self._facts))
+        if trainer.is_global_zero:
+            # A resumed run is what it was; a new one has nothing of an earlier run in its folder.
+            self._note(trainer, **({"fit_finished": False} if resumed else self._facts))
         before = read_record(Path(trainer.default_root_dir)).get("fit_seconds")
         self._seconds_before = float(before or 0.0) if resumed else 0.0
 
