@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,11 +59,11 @@ def run_study(chosen: Sequence[Task], parallel: int) -> None:
     if not jobs:
         return
     print(f"Logs: {jobs[0].log.parent}", flush=True)
-    started, failed = time.monotonic(), list[Outcome]()
+    seconds, failed = 0.0, list[Outcome]()
     for number, outcome in enumerate(run_jobs(jobs, min(parallel, len(jobs))), 1):
-        passed = time.monotonic() - started
+        seconds += outcome.seconds
         state = "FAILED" if outcome.failed else f"{outcome.seconds:.0f} s"
-        left = passed / number * (len(jobs) - number)
+        left = seconds / number * (len(jobs) - number) / min(parallel, len(jobs))
         hint = f", about {left / 60:.0f} min left" if left > 60 else ""
         print(f"[{done + number}/{len(chosen)}] {outcome.job.name}: {state}{hint}", flush=True)
         failed += [outcome] if outcome.failed else []
