@@ -123,18 +123,24 @@ class RegressionModule(BaseModule):
             self._concepts.update(output.concepts, batch["concepts"], batch["index"])
 
     def epoch_scores(self) -> dict[str, float]:
-        """Loss, scores of the targets, and under ``concepts/`` those of the concepts."""
+        """Loss, scores of the targets, and under ``concepts/`` those of the concepts.
+
+        ``score`` is what the MER study selects models by: the mean correlation of the targets, plus
+        that of the concepts where the model has a bottleneck.
+        """
         prediction, target = self._targets.compute()
         scores = self.scores(prediction, target)
+        score = scores["pearson"]
         loss = self.target_weight * F.mse_loss(prediction, target)
         self._targets.reset()
         if self._concepts.update_called:
             prediction, truth = self._concepts.compute()
             concepts = regression_scores(prediction, truth, self.concept_names)
             scores |= {f"concepts/{name}": value for name, value in concepts.items()}
+            score += concepts["pearson"]
             loss = loss + self.concept_weight * F.mse_loss(prediction, truth)
             self._concepts.reset()
-        return {"loss": loss.item()} | scores
+        return {"loss": loss.item(), "score": score} | scores
 
 
 def _check_supervision(head: nn.Module, concept_weight: float) -> None:
