@@ -37,7 +37,8 @@ class Parser(LightningArgumentParser):
         """Print the message without pages of usage, and leave."""
         if not self.exit_on_error:
             super().error(message, ex)
-        sys.stderr.write(f"error: {plain(message)}\nFor all options: {self.prog} --help\n")
+        program = self.prog.replace("[options] ", "")
+        sys.stderr.write(f"error: {plain(message)}\nFor all options: {program} --help\n")
         raise SystemExit(2)
 
     def parse_path(self, *args: Any, **kwargs: Any) -> Namespace:
@@ -70,7 +71,8 @@ class SteadyEarCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make the parser of the program or of a subcommand."""
-        made = super().init_parser(**kwargs)
+        # A prefix of an option is a misspelt option, not an abbreviation.
+        made = super().init_parser(allow_abbrev=False, **kwargs)
         made.__class__ = Parser
         return made
 
@@ -128,6 +130,13 @@ class SteadyEarCLI(LightningCLI):
             folder.path.mkdir(parents=True, exist_ok=True)
             start = f", from {folder.checkpoint}" if folder.checkpoint else ""
             print(f"SteadyEar {self.subcommand}: {folder.path}{start}", flush=True)
+
+    def after_fit(self) -> None:
+        """Say how to go on."""
+        configs = self._get(self.config, "config") or []
+        if getattr(rank_zero_only, "rank", 0) == 0 and configs:
+            files = " ".join(f"--config {path}" for path in configs)
+            print(f"Test this run: steadyear test {files} --run {self.folder.name}", flush=True)
 
     def instantiate_classes(self) -> None:
         """Build everything; a start that fails leaves no empty folder behind."""

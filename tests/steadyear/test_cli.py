@@ -154,12 +154,14 @@ DEMO = ["--config", str(ROOT / "configs/experiment/demo/a2e.yaml")]
 FEW = small("--data.init_args.num_clips", "[8,4,6]")
 
 
-def test_test_continues_in_the_folder_of_its_checkpoint(workplace):
+def test_test_continues_in_the_folder_of_its_checkpoint(workplace, capsys):
     main(["fit", *DEMO, *FEW, "--run", "first"])
     main(["fit", *DEMO, *FEW, "--run", "second", "--seed_everything", "5"])
     main(["test", *DEMO, *FEW, "--ckpt_path", "runs/demo/a2e/first/checkpoints/last.ckpt"])
     assert (workplace / "runs/demo/a2e/first/robustness.parquet").is_file()
     assert not (workplace / "runs/demo/a2e/second/robustness.parquet").exists()
+    advice = capsys.readouterr().out
+    assert f"steadyear test {' '.join(DEMO)} --config tiny.yaml --run second" in advice
     main(["test", *DEMO, *FEW])  # the newest run
     assert (workplace / "runs/demo/a2e/second/robustness.parquet").is_file()
     assert json.loads((workplace / "runs/demo/a2e/second/run.json").read_text())["seed"] == 5
@@ -272,6 +274,7 @@ def test_resolved_config_runs_again(workplace):
 WRONG = {
     "misspelt key": (["--trainer.max_epocs", "3"], "max_epocs"),
     "misspelt key of the model": (["--model.init_args.consept_weight", "1"], "consept_weight"),
+    "prefix of a key": (["--trainer.max_epoch", "3"], "max_epoch"),
     "misspelt class": (["--data", "SyntheticMusik"], "SyntheticMusik"),
     "wrong type": (["--trainer.max_epochs", "many"], "max_epochs"),
     "missing config": (["--config", "nowhere.yaml"], "nowhere.yaml"),
