@@ -1,7 +1,7 @@
 """How fast synthetic clips are made: synthesis, front end and cache, with all cores.
 
 Run: python benchmarks/synthetic_music.py
-Prints one line and writes synthetic_music.json beside the working directory's other files.
+Prints one line and writes synthetic_music.json into the working directory.
 """
 
 from __future__ import annotations

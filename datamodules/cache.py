@@ -93,7 +93,9 @@ class ClipCache(ABC):
         workers = torch.get_num_threads()
         with _single_torch_thread(), _pool(workers) as pool:
             outcomes = pool.map(self._ensure, clips)
-            bar = tqdm(outcomes, f"{self.kind} cache", len(clips), delay=2, leave=False)
+            bar = tqdm(
+                outcomes, f"{self.kind} cache", len(clips), disable=None, delay=2, leave=False
+            )
             return {clip: found for clip, found in zip(clips, bar, strict=True) if found}
 
     def _ensure(self, clip: int) -> AudioProblemError | None:
