@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -56,7 +58,7 @@ def close(result: Tensor, reference: Tensor, x: Tensor) -> None:
 
 
 def foolbox_run(case, attack, norm) -> Tensor:
-    foolbox = pytest.importorskip("foolbox")
+    foolbox = importlib.import_module("foolbox")
     net, x, labels = case
     model = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
     return attack.run(model, x, foolbox.criteria.Misclassification(labels), epsilon=EPS[norm])
@@ -65,8 +67,8 @@ def foolbox_run(case, attack, norm) -> Tensor:
 @NORMS
 @pytest.mark.parametrize("kind", ["fgsm", "bim", "pgd"])
 def test_equals_foolbox(case, norm, kind, start) -> None:
-    found = pytest.importorskip("foolbox").attacks
-    ep = pytest.importorskip("eagerpy")
+    found = importlib.import_module("foolbox").attacks
+    ep = importlib.import_module("eagerpy")
     prefix = {"linf": "Linf", "l2": "L2"}[norm]
     if kind == "fgsm":
         attack = getattr(found, f"{prefix}FastGradientAttack")(random_start=False)
@@ -81,14 +83,14 @@ def test_equals_foolbox(case, norm, kind, start) -> None:
 
 
 def test_fgsm_equals_torchattacks(case) -> None:
-    torchattacks = pytest.importorskip("torchattacks")
+    torchattacks = importlib.import_module("torchattacks")
     net, x, labels = case
     reference = torchattacks.FGSM(net, eps=EPS["linf"])(x, labels)
     close(ours(case, "linf", "fgsm"), reference, x)
 
 
 def test_bim_equals_torchattacks(case) -> None:
-    torchattacks = pytest.importorskip("torchattacks")
+    torchattacks = importlib.import_module("torchattacks")
     net, x, labels = case
     eps = EPS["linf"]
     reference = torchattacks.BIM(net, eps=eps, alpha=RELATIVE * eps, steps=STEPS)(x, labels)
@@ -97,7 +99,7 @@ def test_bim_equals_torchattacks(case) -> None:
 
 @NORMS
 def test_pgd_equals_torchattacks(case, norm, start, monkeypatch) -> None:
-    torchattacks = pytest.importorskip("torchattacks")
+    torchattacks = importlib.import_module("torchattacks")
     net, x, labels = case
     eps = EPS[norm]
     make = {"linf": torchattacks.PGD, "l2": torchattacks.PGDL2}[norm]
