@@ -8,11 +8,14 @@
 True
 """
 
-from attacks.balls import L2, Ball, Linf, Unbounded
+from attacks.balls import L2, Ball, Linf, NormBall, Unbounded
 from attacks.base import Attack, AttackResult, Probe, Problem
 from attacks.draws import Draws
+from attacks.embedding_objectives import EmbeddingDissimilarity, PrototypeActivation
 from attacks.gradient import BIM, FGSM, PGD
+from attacks.minimal_norm import DDN, FMN, MinimalNorm
 from attacks.mode import attack_mode
+from attacks.multilabel_objectives import MultiLabelObjective, OutputLoss
 from attacks.noise import Noise
 from attacks.objectives import (
     AbsoluteError,
@@ -22,13 +25,21 @@ from attacks.objectives import (
     SquaredError,
     Towards,
 )
+from attacks.scores import (
+    RobustnessScores,
+    robustness_scores,
+    root_mean_squared_error,
+    score_robustness,
+)
 from attacks.sign_adam import SignAdam, output_correlation
 from attacks.sizes import l2_norm, linf_norm, snr_db
 from attacks.views import View, inject, prediction_of
 
 __all__ = [
     "BIM",
+    "DDN",
     "FGSM",
+    "FMN",
     "L2",
     "PGD",
     "AbsoluteError",
@@ -37,12 +48,19 @@ __all__ = [
     "Ball",
     "CrossEntropy",
     "Draws",
+    "EmbeddingDissimilarity",
     "Linf",
+    "MinimalNorm",
+    "MultiLabelObjective",
     "Noise",
+    "NormBall",
     "Objective",
+    "OutputLoss",
     "Probe",
     "Problem",
+    "PrototypeActivation",
     "RegressionObjective",
+    "RobustnessScores",
     "SignAdam",
     "SquaredError",
     "Towards",
@@ -54,5 +72,8 @@ __all__ = [
     "linf_norm",
     "output_correlation",
     "prediction_of",
+    "robustness_scores",
+    "root_mean_squared_error",
+    "score_robustness",
     "snr_db",
 ]

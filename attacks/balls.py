@@ -63,7 +63,24 @@ class Ball(ABC):
         """Size of each clip's perturbation in the unit of ``eps``, shape (batch,)."""
 
 
-class Linf(Ball):
+class NormBall(Ball):
+    """A ball of a norm: what minimal-norm attacks can search in."""
+
+    @abstractmethod
+    def within(self, perturbation: Tensor, radius: Tensor) -> Tensor:
+        """The nearest perturbation of each clip whose size is at most ``radius``.
+
+        Args:
+            perturbation: Perturbations, shape (batch, ...).
+            radius: Largest sizes, shape (batch,), in the unit of ``eps``; may be infinite.
+        """
+
+    @abstractmethod
+    def dual_norm(self, gradient: Tensor) -> Tensor:
+        """Largest change, to first order, that a perturbation of size 1 makes, shape (batch,)."""
+
+
+class Linf(NormBall):
     """Every value may change by at most ``eps``."""
 
     norm = "linf"
@@ -84,12 +101,21 @@ class Linf(Ball):
         """Clamp every value."""
         return perturbation.clamp(-self.eps, self.eps)
 
+    def within(self, perturbation: Tensor, radius: Tensor) -> Tensor:
+        """Clamp every value to its clip's radius."""
+        limit = per_clip(radius, perturbation)
+        return perturbation.clamp(-limit, limit)
+
+    def dual_norm(self, gradient: Tensor) -> Tensor:
+        """Sum of the absolute values."""
+        return gradient.flatten(1).abs().sum(1)
+
     def size(self, perturbation: Tensor) -> Tensor:
         """Largest absolute value."""
         return linf_norm(perturbation)
 
 
-class L2(Ball):
+class L2(NormBall):
     """The Euclidean norm of a clip's perturbation is at most ``eps``."""
 
     norm = "l2"
@@ -112,9 +138,20 @@ class L2(Ball):
 
     def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """Shrink what is too long."""
+        return self._shorten(perturbation, self.eps)
+
+    def within(self, perturbation: Tensor, radius: Tensor) -> Tensor:
+        """Shrink what is longer than its clip's radius."""
+        return self._shorten(perturbation, radius)
+
+    def _shorten(self, perturbation: Tensor, longest: float | Tensor) -> Tensor:
         norm = l2_norm(perturbation)
-        factor = (self.eps / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1.0)
+        factor = (longest / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1.0)
         return perturbation * per_clip(factor, perturbation)
+
+    def dual_norm(self, gradient: Tensor) -> Tensor:
+        """Euclidean norm."""
+        return l2_norm(gradient)
 
     def size(self, perturbation: Tensor) -> Tensor:
         """Euclidean norm."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, final
+from typing import Any, NamedTuple, Self, final, get_args
 
 import torch
 from torch import Tensor
 
 from attacks.balls import Ball
+from attacks.crafting import Precision, crafting_model
 from attacks.draws import Draws
 from attacks.mode import attack_mode
 from attacks.objectives import Objective, SquaredError
@@ -18,6 +20,8 @@ from attacks.sizes import linf_norm, per_clip
 from attacks.views import Model, View
 
 Bounds = tuple[float, float]
+Aim = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A value per clip, shape (clips,), of attacked prediction, clean prediction and target."""
 
 
 class Probe(NamedTuple):
@@ -41,24 +45,43 @@ class Problem:
         forward: Function of the perturbed tensor.
         x: The clean tensor, shape (batch, ...).
         target: What the objective is measured against.
+        clean: What the view reads of the clean tensor.
         attack: Supplies ball, objective, view and bounds.
+        craft: The same function for gradients, faster and with its own rounding; ``None`` takes
+            ``forward``.
     """
 
-    def __init__(self, forward: Model, x: Tensor, target: Tensor, attack: Attack) -> None:
+    def __init__(
+        self,
+        forward: Model,
+        x: Tensor,
+        target: Tensor,
+        clean: Tensor,
+        attack: Attack,
+        craft: Model | None = None,
+    ) -> None:
         self.forward = forward
+        self.craft = craft or forward
         self.x = x
         self.target = target
+        self.clean = clean
         self.attack = attack
         self.gradient_queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.sound = torch.ones(len(x), dtype=torch.bool, device=x.device)
 
-    def project(self, perturbation: Tensor) -> Tensor:
-        """Bring a perturbation back into the ball, and the result into the bounds."""
-        perturbation = self.attack.ball.project(perturbation, self.x)
+    def project(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
+        """Bring a perturbation back into the ball, and the result into the bounds.
+
+        Args:
+            perturbation: Perturbations of the clips, shape (clips, ...).
+            clips: Positions of the clips in the batch; ``None`` stands for all of them.
+        """
+        x = self.x if clips is None else self.x[clips]
+        perturbation = self.attack.ball.project(perturbation, x)
         if self.attack.bounds is None:
             return perturbation
         # Clipping moves towards the clean clip, so it cannot leave the ball again.
-        return (self.x + perturbation).clamp(*self.attack.bounds) - self.x
+        return (x + perturbation).clamp(*self.attack.bounds) - x
 
     @property
     def divisible(self) -> bool:
@@ -70,21 +93,34 @@ class Problem:
 
     def value(self, perturbation: Tensor) -> Tensor:
         """Objective per clip, shape (batch,), without gradient."""
-        with torch.no_grad():
-            prediction = self.attack.view.read(self.forward(self.x + perturbation))
-            return self.attack.objective(prediction, self.target)
+        return self.attack.objective(self._prediction(perturbation), self.target)
 
-    def gradient(self, perturbation: Tensor, clips: Tensor | None = None) -> Probe:
+    def success(self, perturbation: Tensor) -> Tensor:
+        """Whether each clip's perturbation reaches the aim, shape (batch,), bool; no gradient."""
+        prediction = self._prediction(perturbation)
+        return self.attack.objective.success(prediction, self.clean, self.target)
+
+    @torch.no_grad()
+    def _prediction(self, perturbation: Tensor) -> Tensor:
+        return self.attack.view.read(self.forward(self.x + perturbation))
+
+    def gradient(
+        self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None
+    ) -> Probe:
         """Gradient of each clip's objective in its perturbation, and what was seen on the way.
 
         Args:
             perturbation: Perturbations of the clips, shape (clips, ...).
             clips: Positions of the clips in the batch; ``None`` stands for all of them.
+            aim: What to differentiate instead of the objective, for example its margin.
         """
         chosen = slice(None) if clips is None else clips
         perturbation = perturbation.detach().requires_grad_()
-        prediction = self.attack.view.read(self.forward(self.x[chosen] + perturbation))
-        values = self.attack.objective(prediction, self.target[chosen])
+        prediction = self.attack.view.read(self.craft(self.x[chosen] + perturbation))
+        if aim is None:
+            values = self.attack.objective(prediction, self.target[chosen])
+        else:
+            values = aim(prediction, self.clean[chosen], self.target[chosen])
         # autograd.grad, never backward: parameter gradients may be accumulating.
         (gradient,) = torch.autograd.grad(values.sum(), perturbation)
         self.gradient_queries[chosen] += 1
@@ -133,6 +169,12 @@ class Attack(ABC):
             prediction.
         bounds: Smallest and largest allowed value of the attacked tensor; ``None`` for no bounds.
         seed: First part of the key of every random number.
+        precision: In what the solver's gradients are computed. ``"fp32"`` is the model's own
+            precision. ``"bf16"`` is faster where the processor has fast bfloat16 arithmetic;
+            perturbation, projection and all that is reported stay in full precision.
+
+    Raises:
+        ValueError: If the precision is unknown, or bfloat16 is asked for inside a model.
     """
 
     def __init__(
@@ -142,12 +184,21 @@ class Attack(ABC):
         view: View | None = None,
         bounds: Bounds | None = None,
         seed: int = 0,
+        precision: Precision = "fp32",
     ) -> None:
         self.ball = ball
         self.objective = objective or SquaredError()
         self.view = view or View()
         self.bounds = bounds
         self.seed = seed
+        if precision not in get_args(Precision):
+            raise ValueError(f"precision is one of {get_args(Precision)}, not {precision!r}.")
+        if precision == "bf16" and self.view.perturb_at is not None:
+            raise ValueError(
+                f"A perturbation of '{self.view.perturb_at}', inside the model, would be rounded "
+                "to bfloat16: use precision='fp32' there."
+            )
+        self.precision: Precision = precision
 
     def __repr__(self) -> str:
         """Show the class, its ball and its objective."""
@@ -204,18 +255,18 @@ class Attack(ABC):
                 dtype = start.dtype
                 run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
                 draws = Draws(self.seed, index, generator)
-                return self._attack(
-                    run, start if dtype == torch.float64 else start.float(), target, draws
-                )
+                start = start if dtype == torch.float64 else start.float()
+                return self._attack(model, run, start, target, draws)
 
     def _attack(
-        self, forward: Model, x: Tensor, target: Tensor | None, draws: Draws
+        self, model: Model, forward: Model, x: Tensor, target: Tensor | None, draws: Draws
     ) -> AttackResult:
         with torch.no_grad():
             # Clones, because a model may work in place on its input.
             clean_output = forward(x.clone())
         clean = self.view.read(clean_output)
-        reference = clean.clone() if target is None else target.detach().clone()
+        given = None if self.objective.against_clean else target
+        reference = (clean if given is None else given.detach()).clone()
         self.objective.check(clean, reference)
         if self.starts_at_clean() and self.objective.flat_at(clean, reference):
             raise ValueError(
@@ -223,9 +274,12 @@ class Attack(ABC):
                 f"{type(self.objective).__name__} against the model's own prediction is zero: "
                 "give a target, or use PGD with random_start."
             )
-        problem = Problem(forward, x, reference, self)
+        read, precision = self.view.read, self.precision
+        with crafting_model(model, forward, x, clean, read, precision) as craft:
+            problem = Problem(forward, x, reference, clean, self, craft)
+            solution = self.solve(problem, draws).detach()
         # The solver is not trusted: project again, then measure on what is handed out.
-        adversarial = self._apply(x, problem.project(self.solve(problem, draws).detach()))
+        adversarial = self._apply(x, problem.project(solution))
         with torch.no_grad():
             output = forward(adversarial.clone())
             prediction = self.view.read(output)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from attacks.balls import Ball
 from attacks.base import Attack, Bounds, Problem
+from attacks.crafting import Precision
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import keep_worse
@@ -28,6 +29,7 @@ class PGD(Attack):
         view: Where the perturbation lives and what is read.
         bounds: Smallest and largest allowed value of the attacked tensor.
         seed: First part of the key of every random number.
+        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
 
     Raises:
         ValueError: If there are no steps, no starts, or restarts that would all be the same.
@@ -45,8 +47,9 @@ class PGD(Attack):
         view: View | None = None,
         bounds: Bounds | None = None,
         seed: int = 0,
+        precision: Precision = "fp32",
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed)
+        super().__init__(ball, objective, view, bounds, seed, precision)
         if steps < 1 or restarts < 1:
             raise ValueError(f"PGD needs at least one step and one start, not {steps}, {restarts}.")
         if restarts > 1 and not random_start:
@@ -98,6 +101,7 @@ class BIM(PGD):
         view: Where the perturbation lives and what is read.
         bounds: Smallest and largest allowed value of the attacked tensor.
         seed: First part of the key of every random number.
+        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
     """
 
     def __init__(
@@ -110,9 +114,20 @@ class BIM(PGD):
         view: View | None = None,
         bounds: Bounds | None = None,
         seed: int = 0,
+        precision: Precision = "fp32",
     ) -> None:
         super().__init__(
-            ball, objective, steps, relative_step, False, 1, keep_best, view, bounds, seed
+            ball,
+            objective,
+            steps,
+            relative_step,
+            False,
+            1,
+            keep_best,
+            view,
+            bounds,
+            seed,
+            precision,
         )
 
 
@@ -127,6 +142,7 @@ class FGSM(PGD):
         view: Where the perturbation lives and what is read.
         bounds: Smallest and largest allowed value of the attacked tensor.
         seed: First part of the key of every random number.
+        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
     """
 
     def __init__(
@@ -136,5 +152,6 @@ class FGSM(PGD):
         view: View | None = None,
         bounds: Bounds | None = None,
         seed: int = 0,
+        precision: Precision = "fp32",
     ) -> None:
-        super().__init__(ball, objective, 1, 1.0, False, 1, False, view, bounds, seed)
+        super().__init__(ball, objective, 1, 1.0, False, 1, False, view, bounds, seed, precision)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,9 @@ from torch import Tensor
 
 class Objective(ABC):
     """One value per clip; larger is worse for the model."""
+
+    against_clean: ClassVar[bool] = False
+    """Whether it is always measured against what the model itself says of the clean clip."""
 
     @abstractmethod
     def check(self, prediction: Tensor, target: Tensor) -> None:
@@ -26,6 +30,22 @@ class Objective(ABC):
         """Value per clip, shape (batch,), differentiable in ``prediction``."""
 
     @abstractmethod
+    def margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        """How far beyond its aim each clip's attack is, shape (batch,); differentiable.
+
+        Positive exactly where the attack has reached its aim: this defines success.
+
+        Args:
+            prediction: Predictions under attack.
+            clean: Predictions without attack.
+            target: What the objective was measured against.
+        """
+
+    def paths(self) -> list[Callable[[Tensor, Tensor, Tensor], Tensor]]:
+        """What minimal-norm attacks climb, one after the other: margins, or smooth stand-ins."""
+        return [self.margin]
+
+    @final
     def success(self, attacked: Tensor, clean: Tensor, target: Tensor) -> Tensor:
         """Whether each clip's attack reached its aim, shape (batch,), bool.
 
@@ -34,6 +54,7 @@ class Objective(ABC):
             clean: Predictions without attack.
             target: What the objective was measured against.
         """
+        return self.margin(attacked, clean, target) > 0
 
     def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
         """Whether the gradient vanishes because the target is the prediction itself."""
@@ -79,10 +100,11 @@ class RegressionObjective(Objective):
         """The attacked outputs, which are the last dimension of ``values``."""
         return values if self.output is None else values[..., [self.output]]
 
-    def success(self, attacked: Tensor, clean: Tensor, target: Tensor) -> Tensor:
-        """Whether the mean absolute error grew by more than the tolerance."""
+    def margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        """Growth of the mean absolute error, minus the tolerance."""
         before = self.difference(clean, target).abs().mean(1)
-        return self.difference(attacked, target).abs().mean(1) > before + self.tolerance
+        # A difference of floats has the sign of their comparison, so nothing is lost at the edge.
+        return self.difference(prediction, target).abs().mean(1) - (before + self.tolerance)
 
     def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
         """An error against the prediction itself has its minimum there."""
@@ -131,9 +153,12 @@ class Towards(RegressionObjective):
         """Negative mean squared distance to the value, per clip."""
         return -self._distance(prediction).square().mean(1)
 
-    def success(self, attacked: Tensor, clean: Tensor, target: Tensor) -> Tensor:
-        """Whether the value was reached within the tolerance."""
-        return self._distance(attacked).abs().mean(1) <= self.tolerance
+    def margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        """Tolerance minus the mean absolute distance to the value."""
+        distance = self._distance(prediction).abs().mean(1)
+        # The next larger number, because a distance of just the tolerance is a success.
+        limit = distance.new_tensor(self.tolerance)
+        return limit.nextafter(limit.new_tensor(torch.inf)) - distance
 
     def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
         """The aim does not depend on the target."""
@@ -161,6 +186,27 @@ class CrossEntropy(Objective):
         """Cross-entropy per clip."""
         return F.cross_entropy(prediction, target, reduction="none")
 
-    def success(self, attacked: Tensor, clean: Tensor, target: Tensor) -> Tensor:
-        """Whether the most likely class is not the target."""
-        return attacked.argmax(1) != target
+    def margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        """Largest logit of another class minus that of the target.
+
+        Of equal logits the smallest class counts as the most likely one, as in ``argmax``.
+        """
+        label = target[:, None]
+        other = prediction.scatter(1, label, -torch.inf).max(1).values
+        margin = other - prediction.gather(1, label)[:, 0]
+        lost_tie = (margin == 0) & (prediction.argmax(1) != target)
+        return margin + lost_tie * torch.finfo(margin.dtype).tiny
+
+    def soft_margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        """Log-sum-exp of the other classes' logits minus the target's logit.
+
+        Its gradient points where that of the cross-entropy does, and does not vanish for a confident
+        model.
+        """
+        label = target[:, None]
+        others = prediction.scatter(1, label, -torch.inf).logsumexp(1)
+        return others - prediction.gather(1, label)[:, 0]
+
+    def paths(self) -> list[Callable[[Tensor, Tensor, Tensor], Tensor]]:
+        """The soft margin, which sees all classes, then the margin, which follows the next best."""
+        return [self.soft_margin, self.margin]

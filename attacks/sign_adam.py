@@ -7,6 +7,7 @@ from torch import Tensor
 
 from attacks.balls import Unbounded
 from attacks.base import Attack, Bounds, Problem
+from attacks.crafting import Precision
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import per_clip
@@ -36,6 +37,8 @@ class SignAdam(Attack):
         view: Where the perturbation lives and what is read.
         bounds: Smallest and largest allowed value of the attacked tensor.
         seed: Unused, for there is nothing random; every attack has one.
+        precision: In what gradients, and the predictions that meet the thresholds, are computed,
+            ``"fp32"`` or ``"bf16"``; see ``Attack``.
 
     Raises:
         ValueError: If there is no step, or a clip has fewer than two outputs to correlate.
@@ -50,8 +53,9 @@ class SignAdam(Attack):
         view: View | None = None,
         bounds: Bounds | None = None,
         seed: int = 0,
+        precision: Precision = "fp32",
     ) -> None:
-        super().__init__(Unbounded(), objective, view, bounds, seed)
+        super().__init__(Unbounded(), objective, view, bounds, seed, precision)
         if steps < 1:
             raise ValueError(f"SignAdam needs at least one step, not {steps}.")
         self.steps = steps
@@ -91,7 +95,7 @@ class SignAdam(Attack):
             second = _BETA2 * second + (1 - _BETA2) * sign.square()
             mean = first / (1 - _BETA1 ** (step + 1))
             spread = (second / (1 - _BETA2 ** (step + 1))).sqrt()
-            point = problem.project(point + self.learning_rate * mean / (spread + _TINY))
+            point = problem.project(point + self.learning_rate * mean / (spread + _TINY), clips)
         return kept
 
 

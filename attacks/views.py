@@ -19,18 +19,21 @@ def prediction_of(output: Any) -> Tensor:
     Raises:
         TypeError: If there is no prediction to read.
     """
-    if isinstance(output, Tensor):
-        return output
-    found = (
-        output.get("prediction")
-        if isinstance(output, Mapping)
-        else getattr(output, "prediction", None)
-    )
+    return output if isinstance(output, Tensor) else field_of(output, "prediction")
+
+
+def field_of(output: Any, name: str) -> Tensor:
+    """A tensor in a model's output, by the name of its field or key.
+
+    Raises:
+        TypeError: If there is none of this name.
+    """
+    found = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
     if isinstance(found, Tensor):
         return found
     raise TypeError(
         f"The model returned {type(output).__name__}; an attack reads a tensor, or a field or key "
-        "named 'prediction'. Use View(read_at=...) to read a submodule instead."
+        f"named '{name}'. Use View(read_at=...) to read a submodule instead."
     )
 
 
@@ -40,15 +43,29 @@ class View:
 
     Args:
         perturb_at: Name of the submodule whose output is perturbed; ``None`` perturbs the input.
-        read_at: Name of the submodule whose output is read; ``None`` reads the prediction.
+        read_at: Name of the submodule whose output is read; ``None`` reads the model's output.
+        field: Field or key of the model's output that is read, such as ``embedding``,
+            ``concepts`` or ``prototype_activations``.
+
+    Raises:
+        ValueError: If a submodule and a field are named.
     """
 
     perturb_at: str | None = None
     read_at: str | None = None
+    field: str = "prediction"
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.read_at is not None and self.field != "prediction":
+            raise ValueError(
+                f"View reads the submodule '{self.read_at}' or the field '{self.field}', not both."
+            )
 
     def read(self, output: Any) -> Tensor:
         """What the objective sees of the output of the bound model, at least in fp32."""
-        prediction = prediction_of(output)
+        plain = self.field == "prediction"
+        prediction = prediction_of(output) if plain else field_of(output, self.field)
         half = prediction.dtype in (torch.float16, torch.bfloat16)
         return prediction.float() if half else prediction
 

@@ -12,7 +12,21 @@ import torch
 from torch import Tensor, nn
 
 import attacks
-from attacks import BIM, FGSM, L2, PGD, Attack, Ball, Linf, Noise, SignAdam, Unbounded, View
+from attacks import (
+    BIM,
+    DDN,
+    FGSM,
+    FMN,
+    L2,
+    PGD,
+    Attack,
+    Ball,
+    Linf,
+    Noise,
+    SignAdam,
+    Unbounded,
+    View,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,8 @@ ROWS: dict[type[Attack], Row] = {
 BALLS = (Linf, L2)
 # Without a bound most of these promises mean nothing; test_sign_adam holds what remains.
 UNBOUNDED_ATTACKS, UNBOUNDED_BALLS = {SignAdam}, {Unbounded}
+# They do not spend a budget; test_minimal_norm holds what they promise.
+MINIMAL_NORM = {FMN, DDN}
 EVERY = pytest.mark.parametrize(
     ("row", "ball"),
     [pytest.param(r, b, id=f"{a.__name__}-{b.__name__}") for a, r in ROWS.items() for b in BALLS],
@@ -43,7 +59,7 @@ def exported(base: type) -> set[type]:
 
 
 def test_every_attack_and_every_ball_is_in_the_table() -> None:
-    assert exported(Attack) == set(ROWS) | UNBOUNDED_ATTACKS
+    assert exported(Attack) == set(ROWS) | UNBOUNDED_ATTACKS | MINIMAL_NORM
     assert exported(Ball) == set(BALLS) | UNBOUNDED_BALLS
 
 

@@ -22,8 +22,8 @@ class Value(Objective):
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         return prediction[:, 0]
 
-    def success(self, attacked: Tensor, clean: Tensor, target: Tensor) -> Tensor:
-        return attacked[:, 0] > clean[:, 0]
+    def margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        return prediction[:, 0] - clean[:, 0]
 
 
 def linear(outputs: int = 1) -> tuple[nn.Linear, Tensor]:

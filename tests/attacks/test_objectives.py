@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -203,3 +205,73 @@ def test_objectives_of_a_clip_do_not_see_other_clips(values) -> None:
         assert isinstance(objective, RegressionObjective)
         whole = objective(prediction, target)
         assert torch.equal(objective(prediction[2:3], target[2:3]), whole[2:3])
+
+
+def test_regression_margins_are_the_growth_of_the_error_minus_the_tolerance(values) -> None:
+    prediction, target = values
+    clean = target + 0.2
+    for objective in (SquaredError(tolerance=0.3), AbsoluteError(tolerance=0.3)):
+        growth = (prediction - target).abs().mean(1) - 0.2
+        found = objective.margin(prediction, clean, target)
+        torch.testing.assert_close(found, growth - 0.3)
+        assert torch.equal(found > 0, objective.success(prediction, clean, target))
+
+
+def test_margins_decide_at_the_very_edge() -> None:
+    """Where an attack is just at its aim, margins say what the plain comparisons say."""
+    one = torch.full((1, 1), 1.0)
+    up, down = one.nextafter(2 * one), one.nextafter(0 * one)
+    grown = AbsoluteError(tolerance=1.0)
+    edge = [grown.success(each, 0 * one, 0 * one).item() for each in (down, one, up)]
+    assert edge == [False, False, True]
+    reached = Towards(0.0, tolerance=1.0)
+    edge = [reached.success(each, one, one).item() for each in (down, one, up)]
+    assert edge == [True, True, False]
+    assert Towards(1.0, tolerance=0.0).success(one, one, one).item()
+
+
+def test_margins_of_classes_are_those_of_the_logits() -> None:
+    torch.manual_seed(2)
+    logits, labels = torch.randn(50, 4), torch.randint(4, (50,))
+    rest = [
+        max(float(z) for k, z in enumerate(row) if k != y)
+        for row, y in zip(logits, labels, strict=True)
+    ]
+    expected = torch.tensor(rest) - logits[torch.arange(50), labels]
+    found = CrossEntropy().margin(logits, logits, labels)
+    torch.testing.assert_close(found, expected)
+    success = CrossEntropy().success(logits, logits, labels)
+    assert torch.equal(success, logits.argmax(1) != labels)
+    assert 0 < int(success.sum()) < 50
+
+
+def test_of_equal_logits_the_first_class_counts() -> None:
+    logits, labels = torch.zeros(3, 3), torch.arange(3)
+    assert CrossEntropy().success(logits, logits, labels).tolist() == [False, True, True]
+
+
+def test_soft_margin_points_where_the_cross_entropy_does() -> None:
+    torch.manual_seed(2)
+    logits = torch.randn(20, 5, dtype=torch.float64, requires_grad=True)
+    labels = torch.randint(5, (20,))
+    soft = CrossEntropy().soft_margin(logits, logits, labels)
+    hard = CrossEntropy().margin(logits, logits, labels)
+    assert (soft >= hard).all()
+    assert (soft <= hard + math.log(4)).all()
+    slopes = [
+        torch.autograd.grad(each.sum(), logits, retain_graph=True)[0]
+        for each in (soft, CrossEntropy()(logits, labels))
+    ]
+    torch.testing.assert_close(*(F.normalize(each, dim=1) for each in slopes))
+    sure = torch.tensor([[500.0, 0.0]], requires_grad=True)
+    soft = CrossEntropy().soft_margin(sure, sure, torch.tensor([0]))
+    assert torch.autograd.grad(soft.sum(), sure)[0].tolist() == [[-1.0, 1.0]]
+
+
+@pytest.mark.parametrize("objective", [SquaredError(), AbsoluteError(), Towards(0.2)])
+def test_margins_have_true_gradients(values, objective) -> None:
+    prediction, target = values
+    inputs = prediction.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: objective.margin(p, target, target), inputs)
+    (path,) = objective.paths()
+    assert torch.equal(path(inputs, target, target), objective.margin(inputs, target, target))

@@ -79,6 +79,16 @@ def test_does_not_depend_on_the_batch(case):
     torch.testing.assert_close(attack(model, x[order], target[order]).perturbation, together[order])
 
 
+def test_bounds_hold_when_clips_leave_the_batch(case):
+    model, x, target = case
+    bounds = (float(x.min()) - 0.1, float(x.max()) + 0.1)
+    attack = SignAdam(steps=STEPS, learning_rate=RATE, lowest=0.5, bounds=bounds)
+    result = attack(model, x, target)
+    assert result.gradient_queries.unique().numel() > 1
+    assert result.adversarial.min() >= bounds[0]
+    assert result.adversarial.max() <= bounds[1]
+
+
 def test_perturbed_submodule_keeps_the_whole_batch(case):
     model, x, target = case
     attack = SignAdam(steps=STEPS, learning_rate=RATE, lowest=0.5)
