@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -14,6 +13,8 @@ from torch import Tensor, nn
 
 from lightning_modules.frontends.base import Frontend
 from lightning_modules.outputs import Output
+from lightning_modules.parameter_groups import GroupSettings, grouped
+from lightning_modules.schedules import WarmupCosine
 
 Stage = Literal["val", "test"]
 Batch = dict[str, Any]
@@ -23,12 +24,15 @@ class BaseModule(LightningModule):
     """Front end, network and optimiser; training, validation and test steps live here once.
 
     Args:
-        network: Maps spectrograms (batch, 1, height, width) to embeddings (batch, embedding_dim)
-            and says so in its attribute ``embedding_dim``.
+        network: Maps spectrograms (batch, 1, height, width) to embeddings (batch, embedding_dim) or
+            maps (batch, embedding_dim, h, w), and says so in its attribute ``embedding_dim``.
         frontend: Turns waveforms into the network's input; may be missing when only spectrograms
             are given.
         optimizer: Makes the optimiser from the parameters.
-        lr_scheduler: Makes the learning-rate schedule from the optimiser, stepped once per epoch.
+        lr_scheduler: Makes the learning-rate schedule from the optimiser, stepped once per epoch;
+            ``WarmupCosine`` is stepped after every step of the optimiser.
+        parameter_groups: The optimiser's settings by pattern of parameter names, where parts of the
+            module need their own.
     """
 
     def __init__(
@@ -37,12 +41,14 @@ class BaseModule(LightningModule):
         frontend: Frontend | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         lr_scheduler: LRSchedulerCallable | None = None,
+        parameter_groups: GroupSettings | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.frontend = frontend
         self._make_optimizer = optimizer
         self._make_lr_scheduler = lr_scheduler
+        self._parameter_groups = parameter_groups or {}
 
     def remember_configuration(self) -> None:
         """Store in checkpoints what rebuilds the network, and nothing that a run may change.
@@ -51,7 +57,8 @@ class BaseModule(LightningModule):
         and schedule stay out. Objects that were built in Python stay out too: a checkpoint must
         load without unpickling code.
         """
-        self.save_hyperparameters(ignore=["optimizer", "lr_scheduler"], logger=False)
+        ignored = ["optimizer", "lr_scheduler", "parameter_groups"]
+        self.save_hyperparameters(ignore=ignored, logger=False)
         for name, value in list(self.hparams.items()):
             if isinstance(value, nn.Module) or callable(value):
                 del self.hparams[name]
@@ -73,7 +80,7 @@ class BaseModule(LightningModule):
         """Loss and scores of all that was collected, each clip once; forgets it afterwards."""
 
     def embed(self, x: Tensor) -> Tensor:
-        """Embeddings of waveforms or spectrograms, shape (batch, embedding_dim).
+        """Embeddings of waveforms or spectrograms, shape (batch, embedding_dim, ...).
 
         Raises:
             ValueError: If a waveform comes and there is no front end, or ``x`` is neither.
@@ -132,10 +139,18 @@ class BaseModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build what the factories describe."""
-        optimizer = self._make_optimizer(trainable(self.parameters()))
+        groups = grouped(self.named_parameters(), self._parameter_groups)
+        optimizer = self._make_optimizer(groups)
         if self._make_lr_scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self._make_lr_scheduler(optimizer)}
+        scheduler = self._make_lr_scheduler(optimizer)
+        if not isinstance(scheduler, WarmupCosine):
+            return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        scheduler.plan(self.trainer.estimated_stepping_batches)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
 
 
 def network_input(batch: Batch) -> Tensor:
@@ -149,8 +164,3 @@ def network_input(batch: Batch) -> Tensor:
             value: Tensor = batch[key]
             return value
     raise ValueError(f"The batch has no 'spectrogram' and no 'waveform', only {sorted(batch)}.")
-
-
-def trainable(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
-    """Parameters that learn; frozen ones would only cost the optimiser memory."""
-    return [parameter for parameter in parameters if parameter.requires_grad]

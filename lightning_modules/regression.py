@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from lightning_modules.base import BaseModule, Batch
 from lightning_modules.frontends.base import Frontend
 from lightning_modules.metrics import RegressionMetrics, regression_scores
+from lightning_modules.networks.heads import LinearHead
 from lightning_modules.outputs import Output
 
 HeadCallable = Callable[[int], nn.Module]
@@ -110,6 +111,35 @@ class RegressionModule(BaseModule):
             target: True values, same shape.
         """
         return regression_scores(prediction, target, self.target_names)
+
+    @property
+    def part_names(self) -> list[str] | None:
+        """Names of the parts of a prediction; see ``prediction_parts``.
+
+        Empty where the parts are the features of the embedding; ``None`` where the head's last
+        layer is not linear, and predictions have no parts.
+        """
+        if not isinstance(self.head, LinearHead):
+            return None
+        return self.head.part_names(self.concept_names)
+
+    def prediction_parts(self, output: Output) -> Tensor:
+        """Split predictions into what each input of the head's last layer adds to them.
+
+        Args:
+            output: What the module returned.
+
+        Returns:
+            Parts, shape (batch, num_targets, inputs), whose sum differs from the prediction by the
+            same bias for every clip.
+
+        Raises:
+            TypeError: If the last layer of the head is not linear.
+        """
+        inputs = output.embedding if output.concepts is None else output.concepts
+        if not isinstance(self.head, LinearHead) or inputs is None:
+            raise TypeError(f"Predictions of {type(self.head).__name__} have no linear parts.")
+        return self.head.parts(inputs)
 
     def collect(self, output: Output, batch: Batch) -> None:
         """Keep predictions of targets and concepts by the clips' index.

@@ -91,6 +91,17 @@ class LogMel(Frontend):
         Raises:
             ValueError: If the clips are too short to be reflected at their ends.
         """
+        return self.from_power(self.power(waveform))
+
+    def power(self, waveform: Tensor) -> Tensor:
+        """Linear power spectrogram, shape (batch, ``n_fft`` // 2 + 1, frames).
+
+        Args:
+            waveform: Clips, shape (batch, time), full scale 1.
+
+        Raises:
+            ValueError: If the clips are too short to be reflected at their ends.
+        """
         if waveform.shape[-1] <= self.n_fft // 2:
             raise ValueError(
                 f"A clip of {waveform.shape[-1]} samples is too short for n_fft={self.n_fft}: "
@@ -100,8 +111,15 @@ class LogMel(Frontend):
             waveform, self.n_fft, self.hop_length, window=self.window, return_complex=True
         )
         # Without the root of the absolute value the gradient is exact everywhere, silence included.
-        mel = self.filterbank @ (spectrum.real.square() + spectrum.imag.square())
-        return self._limit(10 * torch.log10(mel.clamp(min=MIN_POWER)))
+        return spectrum.real.square() + spectrum.imag.square()
+
+    def from_power(self, power: Tensor) -> Tensor:
+        """Raw spectrogram in dB of a linear power spectrogram, shape (batch, ``n_mels``, frames).
+
+        Args:
+            power: What ``power`` gives, shape (batch, ``n_fft`` // 2 + 1, frames).
+        """
+        return self._limit(10 * torch.log10((self.filterbank @ power).clamp(min=MIN_POWER)))
 
     def _limit(self, decibels: Tensor) -> Tensor:
         if self.top_db is None:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_modules.metrics.repeats import first_of_each
+
 
 def pearson(prediction: Tensor, target: Tensor) -> Tensor:
     """Pearson correlation over the clips, per output, shape (outputs,).
@@ -97,7 +99,7 @@ class RegressionMetrics(Metric):
         index, prediction, target = (
             _joined(state) for state in (self.index, self.prediction, self.target)
         )
-        _, position = _first_of_each(index)
+        position = first_of_each(index)
         # One tensor, because torchmetrics squeezes tensors of a single element.
         return torch.stack([prediction[position], target[position]])
 
@@ -105,9 +107,3 @@ class RegressionMetrics(Metric):
 def _joined(state: list[Tensor] | Tensor) -> Tensor:
     # After a sync across processes torchmetrics hands out one tensor instead of a list.
     return torch.cat(state) if isinstance(state, list) else state
-
-
-def _first_of_each(index: Tensor) -> tuple[Tensor, Tensor]:
-    order = torch.argsort(index, stable=True)
-    values, counts = torch.unique_consecutive(index[order], return_counts=True)
-    return values, order[counts.cumsum(0) - counts]

@@ -6,6 +6,7 @@ and audio to mid-level features to emotion. Every head gives ``(prediction, conc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -13,7 +14,42 @@ from torch import Tensor, nn
 from lightning_modules.networks.initialization import kaiming_normal
 
 
-class A2E(nn.Module):
+class LinearHead(nn.Module):
+    """A head whose last layer is linear: each emotion is a sum of parts, one per input, and a bias.
+
+    Attributes:
+        to_targets: The last layer.
+    """
+
+    to_targets: nn.Linear
+
+    def parts(self, inputs: Tensor) -> Tensor:
+        """Split the emotions into what each input of the last layer adds to them.
+
+        The bias is left out: it cancels in the difference of two predictions, which is exactly the
+        sum of the differences of their parts.
+
+        Args:
+            inputs: What the last layer reads, shape (batch, inputs).
+
+        Returns:
+            Weight times input, shape (batch, targets, inputs).
+        """
+        return inputs.unsqueeze(1) * self.to_targets.weight
+
+    def part_names(self, concept_names: Sequence[str]) -> list[str]:
+        """Name the inputs of the last layer.
+
+        Args:
+            concept_names: Names of the concepts in the data.
+
+        Returns:
+            One name per input; empty where the inputs are nothing but features.
+        """
+        return []
+
+
+class A2E(LinearHead):
     """Audio to emotion: one linear layer, no concepts.
 
     Args:
@@ -41,7 +77,7 @@ class A2E(nn.Module):
         return self.to_targets(embedding), None
 
 
-class A2M2E(nn.Module):
+class A2M2E(LinearHead):
     """Audio to mid-level features to emotion: a linear bottleneck whose units are concepts.
 
     Nothing stands between the two linear layers or behind them, so an emotion is a weighted sum of
@@ -74,6 +110,12 @@ class A2M2E(nn.Module):
         concepts = self.to_concepts(embedding)
         return self.to_targets(concepts), concepts
 
+    def part_names(self, concept_names: Sequence[str]) -> list[str]:
+        """Name the parts after the concepts; see the base class."""
+        width = self.to_targets.in_features
+        fits = len(concept_names) == width
+        return list(concept_names) if fits else [f"concept {i}" for i in range(width)]
+
 
 class A2B2E(A2M2E):
     """Audio to bottleneck to emotion: the bottleneck of :class:`A2M2E` without its supervision.
@@ -89,3 +131,7 @@ class A2B2E(A2M2E):
     """
 
     supervised_concepts: ClassVar[bool] = False
+
+    def part_names(self, concept_names: Sequence[str]) -> list[str]:
+        """Number the units, which mean nothing by themselves; see the base class."""
+        return [f"unit {i}" for i in range(self.to_targets.in_features)]
