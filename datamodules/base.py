@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -15,6 +16,7 @@ from torch.utils.data import DataLoader
 from datamodules.batch import AudioBatch
 from datamodules.cache import ClipCache, SpectrogramCache, WaveformCache
 from datamodules.clips import ClipDataset, ExcerptRule, RatedClips, collate
+from datamodules.concept_noise import ConceptNoise
 from datamodules.paths import default_cache_dir, expand_path
 from datamodules.sampler import EpochSampler
 from datamodules.scaling import mean_and_std
@@ -54,9 +56,13 @@ class AudioDataModule(LightningDataModule, ABC):
         cache_dir: Folder of caches; ``None`` takes the environment variable ``STEADYEAR_CACHE``,
             and without it ``.cache/steadyear`` in the working directory.
         on_bad_file: Whether clips that cannot be used are an error, or are left out with a warning.
+        concept_noise: Makes the concept labels of training clips wrong. Validation and test clips
+            keep their true labels, so a model that is selected on validation clips is selected by
+            the truth.
 
     Raises:
-        ValueError: If a setting is out of its range.
+        ValueError: If a setting is out of its range, or noise is asked for where there are no
+            concepts.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class AudioDataModule(LightningDataModule, ABC):
         seed: int | None = None,
         cache_dir: str | None = None,
         on_bad_file: Literal["error", "skip"] = "error",
+        concept_noise: ConceptNoise | None = None,
     ) -> None:
         super().__init__()
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
@@ -81,6 +88,8 @@ class AudioDataModule(LightningDataModule, ABC):
             raise ValueError("seed must be >= 0, batch_size >= 1 and excerpt_seconds > 0.")
         if fixed_excerpt_seed is not None and fixed_excerpt_seed < 0:
             raise ValueError(f"fixed_excerpt_seed must be >= 0, not {fixed_excerpt_seed}.")
+        if concept_noise is not None and clips.concepts is None:
+            raise ValueError("concept_noise needs data with concepts, and these clips have none.")
         self.clips = clips
         self.frontend = frontend
         self.stream = stream
@@ -93,6 +102,7 @@ class AudioDataModule(LightningDataModule, ABC):
         self.seed = seed
         self.cache_dir = expand_path(cache_dir) if cache_dir else default_cache_dir()
         self.on_bad_file = on_bad_file
+        self.concept_noise = concept_noise
         self.splits: Splits | None = None
         self._spectrograms: SpectrogramCache | None = None
         self._waveforms: WaveformCache | None = None
@@ -142,6 +152,7 @@ class AudioDataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> Loader:
         """Shuffled training clips; a last incomplete batch is left out."""
         dataset = self._dataset(self._part("train"), random=self.random_excerpt)
+        dataset.clips = self._training_clips()
         # Only when another batch remains: a tiny data set must still train.
         processes = 1 if self.trainer is None else self.trainer.world_size
         drop_last = len(dataset) > self.batch_size * processes
@@ -159,6 +170,13 @@ class AudioDataModule(LightningDataModule, ABC):
     def predict_dataloader(self) -> Loader:
         """All test clips in order."""
         return self.test_dataloader()
+
+    def _training_clips(self) -> RatedClips:
+        concepts, noise = self.clips.concepts, self.concept_noise
+        if noise is None or concepts is None:
+            return self.clips
+        altered = noise.apply(concepts, self._part("train"), self.clip_ids, self.seed)
+        return replace(self.clips, concepts=altered)
 
     def _find_frontend(self) -> Frontend | None:
         module = self.trainer.lightning_module if self.trainer is not None else None
