@@ -3,23 +3,45 @@
 from callbacks.adversarial_training import AdversarialTraining
 from callbacks.batches import BatchKeys
 from callbacks.epoch_seed import EpochSeed
+from callbacks.phases import WarmPhase
 from callbacks.predictions import PredictionTable
+from callbacks.prototype_push import PrototypePush
 from callbacks.recipes import AdditionalStep, Adversary, Madry, Recipe
+from callbacks.robust_terms import (
+    BernoulliKL,
+    HardTargets,
+    RobustTerm,
+    SoftmaxKL,
+    SoftTargets,
+    SquaredChange,
+)
 from callbacks.robustness import RobustnessEvaluation
 from callbacks.run_loggers import RunCSVLogger, RunWandbLogger
 from callbacks.run_record import RunRecord
+from callbacks.trades import TRADES
+from callbacks.weight_perturbation import AdversarialWeightPerturbation
 
 __all__ = [
+    "TRADES",
     "AdditionalStep",
     "AdversarialTraining",
+    "AdversarialWeightPerturbation",
     "Adversary",
     "BatchKeys",
+    "BernoulliKL",
     "EpochSeed",
+    "HardTargets",
     "Madry",
     "PredictionTable",
+    "PrototypePush",
     "Recipe",
+    "RobustTerm",
     "RobustnessEvaluation",
     "RunCSVLogger",
     "RunRecord",
     "RunWandbLogger",
+    "SoftTargets",
+    "SoftmaxKL",
+    "SquaredChange",
+    "WarmPhase",
 ]

@@ -9,10 +9,13 @@ from typing import Any
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from attacks import Attack
 from callbacks.batches import BatchKeys
-from callbacks.recipes import Adversary, Madry, Recipe
+from callbacks.recipes import Adversary, Madry, Recipe, TrainingStep
+from callbacks.training_cost import CountedAdversary, Spent
+from callbacks.weight_perturbation import AdversarialWeightPerturbation, rehearsal
 
 
 class AdversarialTraining(Callback):
@@ -34,6 +37,7 @@ class AdversarialTraining(Callback):
         attack: What to train against, with its budget.
         recipe: How clean and adversarial batches combine; ``None`` stands for ``Madry()``.
         keys: Where batches hold input and target; ``None`` finds the usual places.
+        weight_perturbation: Perturbs the weights, too, during forward and backward.
         warmup_epochs: Ordinary epochs before the first attack.
         seed: First part of the key of every random number.
     """
@@ -43,17 +47,30 @@ class AdversarialTraining(Callback):
         attack: Attack,
         recipe: Recipe | None = None,
         keys: BatchKeys | None = None,
+        weight_perturbation: AdversarialWeightPerturbation | None = None,
         warmup_epochs: int = 0,
         seed: int = 0,
     ) -> None:
         self.attack = attack
         self.recipe = recipe or Madry()
         self.keys = keys or BatchKeys()
+        self.weight_perturbation = weight_perturbation
         self.warmup_epochs = warmup_epochs
         self.seed = seed
         self._batch_idx = 0
         self._steps_before = 0
         self._wrapped: LightningModule | None = None
+        self._spent = Spent()
+
+    @property
+    def attack_gradient_queries(self) -> int:
+        """Input gradients that this process spent in this fit, one per clip and attack step."""
+        return self._spent.attack_gradient_queries
+
+    @property
+    def attack_training_clips(self) -> int:
+        """Clips that the recipe trained on besides ``training_step``, on this process."""
+        return self._spent.attack_training_clips
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Wrap ``training_step`` for ``fit``."""
@@ -65,6 +82,7 @@ class AdversarialTraining(Callback):
                 "with manual optimisation does not allow; use the Madry recipe."
             )
         self._unwrap()
+        self._spent = Spent()
         if "training_step" in vars(pl_module):
             raise MisconfigurationException(
                 "training_step is wrapped already; a fit takes one AdversarialTraining, with one "
@@ -80,7 +98,10 @@ class AdversarialTraining(Callback):
 
             if not self._active(trainer):
                 return step(batch)
-            return self.recipe.step(step, batch, self._adversary(trainer, pl_module, "step"))
+            adversary = self._adversary(trainer, pl_module, "step")
+            if self._perturbs_weights(trainer):
+                self._perturb_weights(step, batch, adversary)
+            return self.recipe.step(step, batch, adversary)
 
         pl_module.training_step = training_step  # type: ignore[method-assign]
         self._wrapped = pl_module
@@ -100,6 +121,10 @@ class AdversarialTraining(Callback):
         self._batch_idx = batch_idx
         self._steps_before = trainer.global_step
 
+    def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the weights back before anything else sees them: clipping, averaging, the optimiser."""
+        self._restore_weights()
+
     def on_train_batch_end(
         self,
         trainer: Trainer,
@@ -109,6 +134,7 @@ class AdversarialTraining(Callback):
         batch_idx: int,
     ) -> None:
         """Let the recipe act after the batch."""
+        self._restore_weights()  # a step that returned no loss had no backward
         if self._active(trainer):
             stepped = trainer.global_step > self._steps_before
             adversary = self._adversary(trainer, pl_module, "after")
@@ -118,6 +144,7 @@ class AdversarialTraining(Callback):
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """Unwrap: ``teardown`` does not run after an exception."""
+        self._restore_weights()
         self._unwrap()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -126,6 +153,24 @@ class AdversarialTraining(Callback):
 
     def _active(self, trainer: Trainer) -> bool:
         return trainer.current_epoch >= self.warmup_epochs
+
+    def _perturbs_weights(self, trainer: Trainer) -> bool:
+        weights = self.weight_perturbation
+        return weights is not None and trainer.current_epoch >= weights.warmup_epochs
+
+    def _perturb_weights(self, step: TrainingStep, batch: Any, adversary: Adversary) -> None:
+        weights = self.weight_perturbation
+        assert weights is not None
+        self._spent.attack_training_clips += len(self.keys.read(batch)[0])
+        with rehearsal(adversary.module):
+            returned = self.recipe.step(step, batch, adversary)
+            if returned is not None:
+                loss = returned if isinstance(returned, Tensor) else returned["loss"]
+                weights.perturb(adversary.module, loss)
+
+    def _restore_weights(self) -> None:
+        if self.weight_perturbation is not None:
+            self.weight_perturbation.restore()
 
     def _unwrap(self) -> None:
         if self._wrapped is not None:
@@ -136,4 +181,4 @@ class AdversarialTraining(Callback):
         key = (self.seed, trainer.global_rank, trainer.current_epoch, self._batch_idx, part)
         digest = hashlib.blake2b(repr(key).encode(), digest_size=7).digest()
         generator = torch.Generator(module.device).manual_seed(int.from_bytes(digest, "big"))
-        return Adversary(module, self.attack, self.keys, generator)
+        return CountedAdversary(module, self.attack, self.keys, generator, self._spent)

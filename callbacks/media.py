@@ -14,6 +14,7 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from attacks import AttackResult
+from callbacks.contributions import average_contributions
 from callbacks.robustness_table import Cell, Names
 
 _FULL_SCALE = 32767
@@ -54,7 +55,9 @@ def log_to_wandb(
     media: Media,
     stage: str,
 ) -> None:
-    """Send the per-clip table, and images and sounds of a few clips, to every W&B logger.
+    """Send tables, and images and sounds of a few clips, to every W&B logger.
+
+    The tables hold one row per clip, and the mean contributions where the module has parts.
 
     Args:
         trainer: Knows the loggers.
@@ -69,6 +72,9 @@ def log_to_wandb(
         return
     frontend = getattr(module, "frontend", None)
     items: dict[str, Any] = {f"{stage}/robustness": wandb.Table(dataframe=flat_table(frame, names))}
+    if "contributions" in frame:
+        averages = average_contributions(frame, names.targets, names.parts)
+        items[f"{stage}/contributions"] = wandb.Table(dataframe=averages)
     for (attack, clip), (cell, clean, perturbation) in media.kept.items():
         title = f"{names.clip(clip)}, {attack} at {cell.budget:g}"
         images = items.setdefault(f"{stage}/images/{attack}", [])
@@ -98,7 +104,7 @@ def flat_table(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
         if not isinstance(values.iloc[0], list | np.ndarray):
             flat[column] = values
             continue
-        labels = names.concepts if column.endswith("concepts") else names.targets
+        labels = names.of_column(column)
         width = len(values.iloc[0])
         labels = labels if len(labels) == width else [str(i) for i in range(width)]
         parts = np.stack(values.tolist())

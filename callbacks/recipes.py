@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -34,11 +34,32 @@ class Adversary:
     attack: Attack
     keys: BatchKeys
     generator: torch.Generator
+    _crafted: list[tuple[Any, AttackResult]] = field(default_factory=list, init=False, repr=False)
 
     def craft(self, batch: Any) -> AttackResult:
-        """Attack the batch; the module's mode and gradients stay untouched."""
+        """Attack the batch, once; the module's mode and gradients stay untouched."""
+        for known, result in self._crafted:
+            if known is batch:
+                return result
         x, target = self.keys.read(batch)
-        return self.attack(self.module, x, target, generator=self.generator)
+        result = self.attack(self.module, x, target, generator=self.generator)
+        self._crafted[:] = [(batch, result)]
+        return result
+
+    def output(self, batch: Any, result: AttackResult) -> Any:
+        """The module's output on the attacked batch, with a graph to the parameters."""
+        x = self.keys.read(batch)[0]
+        value = result.adversarial.to(x.dtype)
+        name = self.attack.view.perturb_at
+        if name is None:
+            return self.module(value)
+        with inject(self.module, name, value):
+            return self.module(x)
+
+    def log(self, name: str, value: Tensor, batch: Any) -> None:
+        """Log the mean of a value over the epoch."""
+        size = len(self.keys.read(batch)[0])
+        self.module.log(name, value, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
 
     def step(self, training_step: TrainingStep, batch: Any, result: AttackResult) -> Any:
         """Run the module's own training step on the attacked batch."""

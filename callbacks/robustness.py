@@ -14,11 +14,16 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
-from attacks import Attack
+from attacks import Attack, MinimalNorm, score_robustness
 from callbacks.batches import BatchKeys, clip_index
+from callbacks.clip_figures import ClipFigures
+from callbacks.contributions import Parts, checked, find_parts
 from callbacks.media import Media, log_to_wandb
 from callbacks.processes import from_all_processes
+from callbacks.read_elsewhere import with_module_outputs
 from callbacks.robustness_table import Cell, Names, RobustnessTable, stacked, write_table
+
+_AVERAGED = ("success", "achieved_linf", "achieved_l2", "snr_db", "prs", "drs", "tars")
 
 
 class RobustnessEvaluation(Callback):
@@ -32,7 +37,10 @@ class RobustnessEvaluation(Callback):
 
     A module that has ``scores(prediction, target) -> dict[str, float]`` is scored by it; of any
     other module the mean error per clip is reported: mean absolute error, or the share of wrong
-    classes.
+    classes. A module with ``clip_losses(prediction, target)`` gets robustness scores per clip, see
+    ``callbacks.clip_figures``. Of a module that can split its predictions, see
+    ``callbacks.contributions``, the table says what each part adds to their change. An attack that
+    reads a submodule is judged by the predictions that it causes.
 
     Args:
         attacks: Attacks by the name they have in tables.
@@ -61,18 +69,13 @@ class RobustnessEvaluation(Callback):
                 "RobustnessEvaluation needs at least one attack and distinct budgets >= 0, not "
                 f"{sorted(attacks)} at {list(budgets)}."
             )
-        reading = [name for name, attack in attacks.items() if attack.view.read_at is not None]
-        if reading:
-            raise ValueError(
-                f"{', '.join(reading)} reads a submodule (view.read_at), and the table holds "
-                "predictions: leave read_at out."
-            )
         self.attacks = attacks
         self.budgets = sorted(budgets)
         self.keys = keys or BatchKeys()
         self.every_n_epochs = every_n_epochs
         self.media_clips = media_clips
         self._table: RobustnessTable | None = None
+        self._parts: Parts | None = None
         self._clips_seen = 0
         self._media = Media(media_clips)
 
@@ -80,13 +83,16 @@ class RobustnessEvaluation(Callback):
         """Look for the submodules that attacks name; after training would be late."""
         known = {name for name, _ in pl_module.named_modules()}
         for name, attack in self.attacks.items():
-            place = attack.view.perturb_at
-            if place is not None and place not in known:
-                top = ", ".join(sorted(n for n in known if n and "." not in n))
-                raise MisconfigurationException(
-                    f"The attack {name} perturbs the submodule '{place}', which "
-                    f"{type(pl_module).__name__} does not have. At its top level: {top}."
-                )
+            for does, place in (
+                ("perturbs", attack.view.perturb_at),
+                ("reads", attack.view.read_at),
+            ):
+                if place is not None and place not in known:
+                    top = ", ".join(sorted(n for n in known if n and "." not in n))
+                    raise MisconfigurationException(
+                        f"The attack {name} {does} the submodule '{place}', which "
+                        f"{type(pl_module).__name__} does not have. At its top level: {top}."
+                    )
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin, if this validation is to be evaluated."""
@@ -96,19 +102,20 @@ class RobustnessEvaluation(Callback):
         inside_fit = trainer.state.fn == "fit"
         n = self.every_n_epochs
         if not inside_fit or (n is not None and trainer.current_epoch % n == 0):
-            self._begin()
+            self._begin(trainer, pl_module)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""
-        self._begin()
+        self._begin(trainer, pl_module)
 
-    def _begin(self) -> None:
+    def _begin(self, trainer: Trainer, module: LightningModule) -> None:
         if torch.is_inference_mode_enabled():
             raise MisconfigurationException(
                 "RobustnessEvaluation needs gradients, which inference mode forbids: set "
                 "trainer.inference_mode to false."
             )
-        self._table = RobustnessTable()
+        self._parts = find_parts(trainer, module, self.keys)
+        self._table = RobustnessTable(figures=ClipFigures.of(module))
         self._clips_seen = 0
         self._media = Media(self.media_clips)
 
@@ -158,7 +165,9 @@ class RobustnessEvaluation(Callback):
         concepts = batch.get("concepts") if isinstance(batch, Mapping) else None
         for cell in self._cells(self.keys.domain_of(batch)):
             result = cell.attack(module, x, target, index=index)
-            self._table.add(cell, result, target, index, concepts)
+            result = with_module_outputs(module, x, result, cell.attack.view)
+            parts = None if self._parts is None else self._parts.contributions(module, result)
+            self._table.add(cell, result, target, index, concepts, parts)
             self._media.add(cell, result, index)
 
     def _cells(self, domain: str) -> list[Cell]:
@@ -183,8 +192,11 @@ class RobustnessEvaluation(Callback):
             return
         table.rows = from_all_processes(table.rows)
         names = Names.of(getattr(trainer, "datamodule", None))
-        frame = table.frame(names)
-        figures = aggregate(frame, module)
+        if self._parts is not None:
+            names.parts, names.part_r2 = self._parts.names, self._parts.r2
+        frame = checked(table.frame(names))
+        names.minimal_norm = [n for n, a in self.attacks.items() if isinstance(a, MinimalNorm)]
+        figures = aggregate(frame, module, names.minimal_norm)
         module.log_dict(
             {f"{stage}/{c}/{name}": v for c, fs in figures.items() for name, v in fs.items()}
         )
@@ -198,16 +210,22 @@ class RobustnessEvaluation(Callback):
             )
 
 
-def aggregate(frame: pd.DataFrame, module: object) -> dict[str, dict[str, float]]:
+def aggregate(
+    frame: pd.DataFrame, module: object, minimal_norm: Sequence[str] = ()
+) -> dict[str, dict[str, float]]:
     """Figures of the clean clips, of every attack and budget, and of the worst attack per clip.
 
     Args:
         frame: What ``RobustnessTable.frame`` gave.
         module: Scored by its own ``scores`` if it has them, else by the mean error per clip.
+        minimal_norm: Attacks that minimise the norm; without a cap they are not part of ``worst``.
 
     Returns:
         Figures by ``clean``, ``<attack>@<budget>`` and ``worst@<budget>``: the scores; of attacks
-        also the share of successes and the mean achieved norms, and for waveforms ``snr_db``.
+        also the share of successes and the mean achieved norms, for waveforms ``snr_db``, the mean
+        ``prs``, ``drs`` and ``tars`` where the module offers a loss of each clip, ``prs_cmap`` where
+        it is scored by ``cmap``, and of attacks that minimise the norm ``median_norm``, the median
+        over the clips with success.
     """
     groups = [
         (str(a), float(str(b)), g) for (a, b), g in frame.groupby(["attack", "budget"], sort=False)
@@ -216,17 +234,33 @@ def aggregate(frame: pd.DataFrame, module: object) -> dict[str, dict[str, float]
     for attack, budget, group in groups:
         measured = {
             column: float(group[column].mean())
-            for column in ("success", "achieved_linf", "achieved_l2", "snr_db")
-            if group[column].notna().all()
+            for column in _AVERAGED
+            if column in group and group[column].notna().all()
         }
-        figures[f"{attack}@{budget:g}"] = _scores(group, module, "attacked") | measured
+        if attack in minimal_norm and group["success"].any():
+            reached = group.loc[group["success"], f"achieved_{group['norm'].iloc[0]}"]
+            measured["median_norm"] = float(reached.median())
+        scores = _attacked_scores(group, module, figures["clean"])
+        figures[f"{attack}@{budget:g}"] = scores | measured
     for budget in sorted({budget for _, budget, _ in groups}):
         at_budget = frame[frame["budget"] == budget]
-        if at_budget["domain"].nunique() > 1 or at_budget["norm"].nunique() > 1:
+        if math.isinf(budget):
+            # Damage just beyond an aim is no worst case.
+            at_budget = at_budget[~at_budget["attack"].isin(minimal_norm)]
+        if at_budget["domain"].nunique() != 1 or at_budget["norm"].nunique() != 1:
             continue  # budgets of different domains or norms are not comparable
         worst = at_budget.loc[at_budget.groupby("index")["attacked_error"].idxmax()]
-        figures[f"worst@{budget:g}"] = _scores(worst, module, "attacked")
+        figures[f"worst@{budget:g}"] = _attacked_scores(worst, module, figures["clean"])
     return figures
+
+
+def _attacked_scores(
+    group: pd.DataFrame, module: object, clean: dict[str, float]
+) -> dict[str, float]:
+    scores = _scores(group, module, "attacked")
+    if "cmap" in scores:
+        scores["prs_cmap"] = score_robustness(clean["cmap"], scores["cmap"])
+    return scores
 
 
 def _scores(group: pd.DataFrame, module: object, state: str) -> dict[str, float]:

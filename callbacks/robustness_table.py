@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from attacks import Attack, AttackResult, l2_norm, linf_norm, prediction_of, snr_db
+from callbacks.clip_figures import ClipFigures
 
 _COLUMNS = {
     "clip": pa.string(),
@@ -38,6 +39,13 @@ _COLUMNS = {
     "success": pa.bool_(),
     "gradient_queries": pa.int64(),
 }
+_OPTIONAL = {
+    "contributions": pa.list_(pa.float64()),
+    "prs": pa.float64(),
+    "drs": pa.float64(),
+    "tars": pa.float64(),
+}
+"""Only in tables of modules that can split their predictions, or that offer a loss of each clip."""
 
 
 @dataclass
@@ -48,17 +56,30 @@ class Names:
         clips: Names of the clips by index; without them a clip is called by its number.
         targets: Names of the outputs.
         concepts: Names of the bottleneck's values.
+        parts: Names of what predictions are sums of.
+        part_r2: Share of each concept's variance that the probe behind the parts explains, if they
+            are groups of features.
+        minimal_norm: Names of the attacks that minimise the norm instead of spending a budget.
     """
 
     clips: Sequence[str] = ()
     targets: Sequence[str] = ()
     concepts: Sequence[str] = ()
+    parts: Sequence[str] = ()
+    part_r2: Sequence[float] = ()
+    minimal_norm: Sequence[str] = ()
 
     @classmethod
     def of(cls, datamodule: object) -> Names:
         """What a data module says about its clips, targets and concepts."""
         fields = (("clips", "clip_ids"), ("targets", "target_names"), ("concepts", "concept_names"))
         return cls(**{ours: list(getattr(datamodule, theirs, ())) for ours, theirs in fields})
+
+    def of_column(self, column: str) -> Sequence[str]:
+        """Names of the values in a column of lists."""
+        if column == "contributions":
+            return [f"{target}/{part}" for target in self.targets for part in self.parts]
+        return self.concepts if column.endswith("concepts") else self.targets
 
     def clip(self, index: int) -> str:
         """Name of a clip."""
@@ -82,22 +103,17 @@ class Cell:
     domain: str
 
 
-def per_clip_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """Error of each clip, shape (batch,): mean absolute error of real values, else wrong class."""
-    if prediction.shape == target.shape:
-        return (prediction - target).abs().flatten(1).mean(1)
-    return (prediction.argmax(1) != target).double()
-
-
 @dataclass
 class RobustnessTable:
     """Collects attacked batches and becomes a table.
 
     Attributes:
         rows: One mapping per clip, attack and budget.
+        figures: How the module measures a clip.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
+    figures: ClipFigures = field(default_factory=ClipFigures)
 
     def add(
         self,
@@ -106,6 +122,7 @@ class RobustnessTable:
         target: Tensor,
         index: Tensor,
         target_concepts: Tensor | None,
+        contributions: Tensor | None = None,
     ) -> None:
         """Add an attacked batch.
 
@@ -115,6 +132,8 @@ class RobustnessTable:
             target: True values or classes of the clips.
             index: Stable numbers of the clips, shape (batch,).
             target_concepts: True concepts, where the data has them.
+            contributions: What each part adds to the change of each prediction, shape (batch,
+                targets, parts), where the module can tell.
         """
         clean, attacked = result.clean_output, result.output
         columns: dict[str, Tensor | None] = {
@@ -128,10 +147,10 @@ class RobustnessTable:
             "target_concepts": target_concepts,
             "clean_concepts": getattr(clean, "concepts", None),
             "attacked_concepts": getattr(attacked, "concepts", None),
-            "clean_error": per_clip_error(prediction_of(clean), target),
-            "attacked_error": per_clip_error(prediction_of(attacked), target),
+            **self.figures.columns(result, target, cell.attack.objective),
             "success": result.success,
             "gradient_queries": result.gradient_queries,
+            "contributions": None if contributions is None else contributions.flatten(1),
         }
         shared = {
             "attack": cell.name,
@@ -151,7 +170,8 @@ class RobustnessTable:
         frame["clip"] = [names.clip(index) for index in frame["index"]]
         order = {name: i for i, name in enumerate(dict.fromkeys(frame["attack"]))}
         frame = frame.sort_values(keys, key=lambda c: c.map(order) if c.name == "attack" else c)
-        return frame[list(_COLUMNS)].reset_index(drop=True)
+        frame = frame.drop(columns=[name for name in _OPTIONAL if frame[name].isna().all()])
+        return frame[list(_columns(frame))].reset_index(drop=True)
 
 
 def write_table(frame: pd.DataFrame, names: Names, stage: str, path: Path) -> None:
@@ -163,17 +183,25 @@ def write_table(frame: pd.DataFrame, names: Names, stage: str, path: Path) -> No
         stage: ``val`` or ``test``.
         path: Where to write it.
     """
-    meaning = {
+    meaning: dict[str, Any] = {
         "target_names": list(names.targets),
         "concept_names": list(names.concepts),
         "stage": stage,
     }
-    schema = pa.schema(list(_COLUMNS.items()), {"steadyear": json.dumps(meaning)})
+    if names.minimal_norm:
+        meaning["minimal_norm"] = list(names.minimal_norm)
+    if "contributions" in frame:
+        meaning |= {"part_names": list(names.parts), "part_r2": list(names.part_r2)}
+    schema = pa.schema(list(_columns(frame).items()), {"steadyear": json.dumps(meaning)})
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     pq.write_table(table.replace_schema_metadata(schema.metadata), partial)
     partial.replace(path)
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, pa.DataType]:
+    return _COLUMNS | {name: kind for name, kind in _OPTIONAL.items() if name in frame}
 
 
 def stacked(frame: pd.DataFrame, column: str) -> Tensor:

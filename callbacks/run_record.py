@@ -16,6 +16,9 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 
+from callbacks.training_cost import forward_gflops, keys_of
+from callbacks.training_tally import COUNTS, TrainingTally
+
 _PACKAGES = ("steadyear", "torch", "torchaudio", "lightning", "torchmetrics")
 
 
@@ -24,12 +27,24 @@ class RunRecord(SaveConfigCallback):
 
     Every stage has a file of its own, so ``test`` does not overwrite the configuration of ``fit``.
     ``run.json`` says what ``steadyear compare`` needs to know: experiment, run, system, seed,
-    training time, epochs, parameters, device and versions.
+    training time, epochs, parameters, device and versions; and, for the cost of training,
+    ``forward_gflops_per_clip``, ``training_clips`` (forward and backward passes to the parameters,
+    times clips, those of adversarial batches included) and ``attack_gradient_queries`` (forward and
+    backward passes to the input, times clips), summed over processes. With the rule that a backward
+    pass costs a forward pass for the input and another one for the parameters, training cost
+
+        GFLOPs = forward_gflops_per_clip * (3 * training_clips + 2 * attack_gradient_queries)
+
+    without validation, optimiser steps and what ``forward_gflops`` leaves out. An attribute
+    ``attack_gradient_queries`` or ``attack_training_clips`` of any callback is counted in. What
+    cannot be found out for a foreign module is ``null``.
     """
 
     _facts: dict[str, Any]
     _started = 0.0
     _seconds_before = 0.0
+    _measured = False
+    _tally: TrainingTally
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write the configuration; called on the first process only."""
@@ -51,6 +66,8 @@ class RunRecord(SaveConfigCallback):
             "fit_seconds": None,
             "fit_finished": False,
             "epochs": None,
+            "forward_gflops_per_clip": None,
+            **dict.fromkeys(COUNTS),
             "parameters": sum(p.numel() for p in pl_module.parameters()),
             "device": device_name(trainer),
             "versions": {"python": platform.python_version()} | {p: version(p) for p in _PACKAGES},
@@ -67,18 +84,51 @@ class RunRecord(SaveConfigCallback):
         if trainer.is_global_zero:
             # A resumed run is what it was; a new one has nothing of an earlier run in its folder.
             self._note(trainer, **({"fit_finished": False} if resumed else self._facts))
-        before = read_record(Path(trainer.default_root_dir)).get("fit_seconds")
-        self._seconds_before = float(before or 0.0) if resumed else 0.0
+        record = read_record(Path(trainer.default_root_dir)) if resumed else None
+        self._seconds_before = float((record or {}).get("fit_seconds") or 0.0)
+        self._tally, self._measured = TrainingTally(trainer, record), False
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Measure a forward pass, once."""
+        if not self._measured:
+            self._measured = True
+            cost = forward_gflops(pl_module, batch, keys_of(trainer))
+            self._note(trainer, forward_gflops_per_clip=cost)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the clips."""
+        self._tally.add(trainer, batch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note training time and epochs; every epoch, because a run may be killed."""
-        seconds = self._seconds_before + time.monotonic() - self._started
-        self._note(trainer, fit_seconds=round(seconds, 3), epochs=trainer.current_epoch + 1)
+        """Note training time, epochs and counts; every epoch, because a run may be killed."""
+        seconds = round(self._seconds_before + time.monotonic() - self._started, 3)
+        epochs, counts = trainer.current_epoch + 1, self._tally.totals(trainer)
+        self._note(trainer, fit_seconds=seconds, epochs=epochs, **counts)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note that training came to its end."""
         if not trainer.interrupted:
             self._note(trainer, fit_finished=True)
+
+    def on_test_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Measure a forward pass where training did not."""
+        if batch_idx or dataloader_idx:
+            return
+        # Every process measures: a sharded module waits for all of them.
+        cost = forward_gflops(pl_module, batch, keys_of(trainer))
+        if read_record(Path(trainer.default_root_dir)).get("forward_gflops_per_clip") is None:
+            self._note(trainer, forward_gflops_per_clip=cost)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note how far the tested run was trained, so that stale results can be told."""

@@ -17,7 +17,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from attacks import FGSM, L2, PGD, Linf, Noise, View
+from attacks import FGSM, L2, PGD, EmbeddingDissimilarity, Linf, Noise, View
 from callbacks import BatchKeys, RobustnessEvaluation
 from lightning_modules import A2M2E, LogMel, RegressionModule
 
@@ -95,6 +95,8 @@ def test_schema_and_metadata(run):
     assert json.loads(schema.metadata[b"steadyear"]) == {
         "target_names": ["valence", "energy"],
         "concept_names": ["a", "b", "c"],
+        "part_names": ["a", "b", "c"],
+        "part_r2": [],
         "stage": "test",
     }
     assert [path.name for path in folder.iterdir()] == ["robustness.parquet"]
@@ -357,10 +359,21 @@ def test_missing_keys_are_named(tmp_path):
         evaluate(tmp_path, callback=callback)
 
 
-def test_wrong_views_are_refused_before_training(tmp_path):
-    with pytest.raises(ValueError, match="read_at"):
-        RobustnessEvaluation({"a": PGD(Linf(), view=View(read_at="net"))}, [0.1])
-    callback = RobustnessEvaluation({"a": PGD(Linf(), view=View(perturb_at="netwrk"))}, [0.1])
+def test_an_attack_on_the_embedding_is_judged_by_its_predictions(tmp_path):
+    attack = PGD(Linf(), EmbeddingDissimilarity(), steps=3, view=View(read_at="network"))
+    table, _ = evaluate(tmp_path, callback=RobustnessEvaluation({"embedding": attack}, [0.3]))
+    module, data = regression().eval(), Data()
+    result = attack.at(0.3)(module, data.spectrogram, index=torch.arange(33))
+    with torch.no_grad():
+        expected = module(result.adversarial).prediction
+    np.testing.assert_allclose(np.stack(table["attacked_prediction"]), expected, atol=1e-5)
+    error = (expected - data.target).abs().mean(1)
+    np.testing.assert_allclose(table["attacked_error"], error, atol=1e-5)
+
+
+@pytest.mark.parametrize("view", [View(perturb_at="netwrk"), View(read_at="netwrk")])
+def test_wrong_views_are_refused_before_training(tmp_path, view):
+    callback = RobustnessEvaluation({"a": PGD(Linf(), view=view)}, [0.1])
     trainer = Trainer(
         max_epochs=1,
         callbacks=[callback],

@@ -204,6 +204,20 @@ def test_wandb_offline_holds_the_whole_run(no_account, tmp_path):
     energy = [values[1] for values in stored["attacked_prediction"]]
     np.testing.assert_allclose(frame["attacked_prediction/energy"], energy)
 
+    table = run.last("test/contributions")
+    content = json.loads((written / "files" / table["path"]).read_text())
+    averages = pd.DataFrame(content["data"], columns=content["columns"])
+    assert len(averages) == 2 * 2 * 2 * 3  # attacks, budgets, targets, concepts
+    changes = averages.groupby(["attack", "budget", "target"])["mean"].sum()
+    energy = [
+        after[1] - before[1]
+        for after, before in zip(
+            stored["attacked_prediction"], stored["clean_prediction"], strict=True
+        )
+    ]
+    expected = pd.Series(energy).groupby([stored["attack"], stored["budget"]]).mean()
+    assert changes["wave", 0.1, "energy"] == pytest.approx(expected["wave", 0.1], abs=1e-5)
+
     images = run.last("test/images/inner")
     assert images["count"] == 3
     assert all(
