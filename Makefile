@@ -1,5 +1,6 @@
-# Two commands need nothing but Python 3.11+ and make:
+# Three commands need nothing but Python 3.11+ and make:
 #   make demo   installs, trains three systems on synthetic music, attacks and compares them
+#   make demo-birds   the same with synthetic birds: ordinary training and two kinds of adversarial training
 #   make test   installs the development extras and runs the whole default test suite
 
 PYTHON ?= python3
@@ -9,12 +10,15 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 WHAT_INSTALLS := pyproject.toml constraints.txt
 
-.PHONY: install demo test clean
+.PHONY: install demo demo-birds test clean
 
 install: $(INSTALLED)
 
 demo: $(INSTALLED)
 	$(BIN)/steadyear demo
+
+demo-birds: $(INSTALLED)
+	$(BIN)/steadyear demo birds
 
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest -n auto

@@ -14,9 +14,11 @@ _BAD_INPUT = (ValueError, OSError, LayoutError, FloatingPointError)
 EXTRA = """
 Also:
     steadyear compare RUN... [--out DIR]   compare tested runs: table, tests, figures, report
+    steadyear transfer RUN... [--out DIR]  test the examples made on each run on all the others
     steadyear import-logs LOGS [--out DIR] turn released attack logs into runs to compare
     steadyear study FILE                   train and test every system with every seed
-    steadyear demo [--out DIR]             train, attack and compare on synthetic music
+    steadyear data birdset NAME --root DIR fetch a data set of BirdSet
+    steadyear demo [birds] [--out DIR]     train, attack and compare on synthetic sound
 """
 
 
@@ -52,6 +54,14 @@ def _dispatch(words: list[str]) -> None:
         from steadyear.study_command import main as study
 
         study(words[1:])
+    elif command == "transfer":
+        from steadyear.transfer.command import main as transfer
+
+        transfer(words[1:])
+    elif command == "data":
+        from steadyear.download.command import main as data
+
+        data(words[1:])
     elif command == "import-logs":
         from steadyear.import_logs import main as import_logs
 

@@ -119,6 +119,7 @@ class SteadyEarCLI(LightningCLI):
                 checkpoint=config.get("ckpt_path"),
                 seed=seed if isinstance(seed, int) else 0,
                 claim=first,
+                own_weights=bool(config.model.get("init_args", {}).get("checkpoint")),
             )
         )
         self.folder = folder.path
@@ -186,14 +187,15 @@ def _has(config: Any, class_name: str) -> bool:
     return any(str(part.class_path).endswith(f".{class_name}") for part in parts)
 
 
-def run(args: ArgsType = None) -> SteadyEarCLI:
+def run(args: ArgsType = None, program: type[SteadyEarCLI] = SteadyEarCLI) -> SteadyEarCLI:
     """Parse the command line, build everything, and run the stage.
 
     Args:
         args: Arguments as on the command line; ``None`` takes the real ones.
+        program: What does it.
     """
     hush()
-    return SteadyEarCLI(
+    return program(
         LightningModule,
         LightningDataModule,
         subclass_mode_model=True,

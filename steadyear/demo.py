@@ -1,4 +1,4 @@
-"""The demonstration: train three systems on synthetic music, attack them, compare them."""
+"""The demonstrations: train three systems on synthetic sound, attack them, compare them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from steadyear.compare import command
 from steadyear.study import read_study, tasks
 from steadyear.study_command import default_parallel, run_study
 
-STUDY = Path(__file__).resolve().parents[1] / "configs" / "study" / "demo.yaml"
+STUDIES = Path(__file__).resolve().parents[1] / "configs" / "study"
+FILES = {"music": "demo.yaml", "birds": "birds_demo.yaml"}
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -25,13 +26,18 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="steadyear demo",
-        description="Train a black box, a concept bottleneck and an adversarially trained black "
-        "box on synthetic music, two seeds each, attack them, and compare them.",
+        description="Train three systems on synthetic sound, two seeds each, attack them, and "
+        "compare them. Music: a black box, a concept bottleneck and an adversarially trained black "
+        "box. Birds: ordinary training, and adversarial training in output and embedding space.",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/demo-report"), help="report folder")
+    parser.add_argument("sound", nargs="?", choices=FILES, default="music", help="what is heard")
+    parser.add_argument(
+        "--out", type=Path, help="report folder; default: runs/demo-report, runs/demo-birds-report"
+    )
     options = parser.parse_args(args)
     started = time.monotonic()
-    runs_dir = Path(time.strftime("runs/demo-%Y%m%d-%H%M%S"))
-    run_study(tasks(read_study(STUDY), runs_dir), default_parallel())
-    command.main([str(runs_dir), "--out", str(options.out)])
+    name = "demo" if options.sound == "music" else f"demo-{options.sound}"
+    runs_dir = Path(time.strftime(f"runs/{name}-%Y%m%d-%H%M%S"))
+    run_study(tasks(read_study(STUDIES / FILES[options.sound]), runs_dir), default_parallel())
+    command.main([str(runs_dir), "--out", str(options.out or Path(f"runs/{name}-report"))])
     print(f"Demonstration: {time.monotonic() - started:.0f} s")

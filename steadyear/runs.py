@@ -24,6 +24,7 @@ class Request:
         checkpoint: ``best``, ``last`` or a path, if given.
         seed: Seed of the run.
         claim: Whether to make the folder of a new run, so that no other process takes its name.
+        own_weights: Whether the model brings weights of its own, from a published checkpoint.
     """
 
     stage: str
@@ -33,6 +34,7 @@ class Request:
     checkpoint: str | None
     seed: int
     claim: bool = False
+    own_weights: bool = False
 
     @property
     def home(self) -> Path:
@@ -58,7 +60,8 @@ def locate(request: Request) -> RunFolder:
 
     ``fit`` gets a new folder unless it resumes from a checkpoint of the same experiment. The other
     stages continue in the folder of the checkpoint, if it is of their experiment; without one they
-    take the best of the named run, or of the experiment's newest.
+    take the best of the named run, or of the experiment's newest. A model that brings weights of its
+    own, and was never trained in this experiment, is tested as it is, in a new folder.
 
     Raises:
         FileNotFoundError: If there is no such run or checkpoint.
@@ -74,6 +77,8 @@ def locate(request: Request) -> RunFolder:
                 "--run name."
             )
         return RunFolder(folder, None)
+    if given is None and request.own_weights and not _trained(request):
+        return RunFolder(_new(request), None)
     if given in (None, "best", "last"):
         folder = request.home / request.run if request.run else _newest(request)
         return RunFolder(folder, str(_checkpoint(folder, given or "best")))
@@ -109,8 +114,12 @@ def _new(request: Request) -> Path:
     raise AssertionError  # itertools.count never ends
 
 
+def _trained(request: Request) -> list[Path]:
+    return [p.parent for p in request.home.glob(f"{request.run or '*'}/{CHECKPOINTS}")]
+
+
 def _newest(request: Request) -> Path:
-    folders = [p.parent for p in request.home.glob(f"*/{CHECKPOINTS}")]
+    folders = _trained(request)
     if not folders:
         raise FileNotFoundError(
             f"No run of {request.experiment} with a checkpoint in {request.home}. Train one with "

@@ -1,0 +1,111 @@
+"""Every bird experiment end to end, and a published checkpoint under attack with one command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from bird_data import write_birdset
+
+from steadyear.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+BIRDS = ("birds_demo", "bc6", "birdset")
+EXPERIMENTS = sorted(p for f in BIRDS for p in (ROOT / "configs/experiment" / f).glob("*.yaml"))
+TRAINED = [p for p in EXPERIMENTS if p.stem != "eval_pretrained"]
+ATTACKS = {"noise", "pgd_output", "pgd_embedding"}
+CODES = [f"bird{i:02}" for i in range(21)]
+
+
+@pytest.fixture
+def workplace(tmp_path, monkeypatch):
+    """An empty folder with BC6 and HSN in miniature."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEADYEAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEADYEAR_DATA", str(tmp_path / "data"))
+    # Lightning's log handler still holds the stream of an earlier test.
+    monkeypatch.setattr("logging.raiseExceptions", False)
+    write_birdset(tmp_path / "data" / "birdset_layout" / "BC6", "BC6", CODES[:6], 12, 4)
+    write_birdset(tmp_path / "data" / "birdset" / "HSN", "HSN", CODES, 63, 4)
+    return tmp_path
+
+
+def tiny(path: Path) -> list[str]:
+    """A network and a training of the smallest size."""
+    network = {"depths": [1, 1, 1, 1], "hidden_sizes": [4, 4, 8, 8]}
+    changes = {
+        "model": {"init_args": {"network": {"init_args": network}}},
+        "data": {"init_args": {"batch_size": 4}},
+        "trainer": {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+        },
+        "callbacks": {"robustness": {"init_args": {"budgets": [0.05]}}},
+        "logger": {"wandb": None},
+    }
+    if path.parent.name == "birds_demo":
+        changes["data"]["init_args"]["num_clips"] = [8, 4, 6]
+    else:
+        changes["data"]["init_args"]["num_workers"] = 0
+    if "_at_" in path.stem or path.stem.startswith("at_"):
+        weights = {"init_args": {"warmup_epochs": 1}}
+        changes["callbacks"]["adversarial_training"] = {
+            "init_args": {"weight_perturbation": weights}
+        }
+    Path("tiny.yaml").write_text(yaml.safe_dump(changes))
+    return ["--config", str(path), "--config", "tiny.yaml"]
+
+
+@pytest.mark.parametrize("path", TRAINED, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_bird_experiment_fits_and_tests(path, workplace):
+    arguments = tiny(path)
+    main(["fit", *arguments])
+    main(["test", *arguments])
+    run = Path("runs") / path.parent.name / path.stem / "seed0"
+    table = pd.read_parquet(run / "robustness.parquet")
+    assert set(table["attack"]) == ATTACKS
+    assert np.isfinite(np.stack(table["attacked_prediction"])).all()
+    assert table["prs"].between(0, 1).all()
+    record = json.loads((run / "run.json").read_text())
+    assert record["epochs"] == 2
+    trained = "at_" in path.stem
+    assert (record["attack_gradient_queries"] > 0) == trained
+    columns = set(pd.read_csv(run / "metrics.csv").columns)
+    assert {"train/loss", "val/cmap", "test/cmap", "test/pgd_output@0.05/cmap"} <= columns
+    assert ("train/robust_term" in columns) == trained
+
+
+@pytest.mark.parametrize("kind", ["convnext", "audioprotopnet"])
+def test_a_published_checkpoint_with_one_command(workplace, monkeypatch, capsys, kind):
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "lightning_modules"))
+    import published_files
+
+    write = getattr(published_files, f"write_{kind}")
+    monkeypatch.setattr(published_files, "CODES", [*CODES, "melthr"])
+    (workplace / "published").mkdir()
+    write(workplace / "published")
+    command = [
+        *("test", "--config", str(ROOT / "configs/experiment/birdset/eval_pretrained.yaml")),
+        *("--model.checkpoint", "published", "--data.name", "HSN", "--data.root", "data/birdset"),
+        *("--data.num_workers", "0", "--logger.wandb", "null", "--trainer.accelerator", "cpu"),
+    ]
+    main(command)
+    table = pd.read_parquet("runs/birdset/eval_pretrained/seed0/robustness.parquet")
+    assert set(table["attack"]) == ATTACKS
+    assert len(table["attacked_prediction"][0]) == len(CODES)
+    assert "runs/birdset/eval_pretrained/seed0" in capsys.readouterr().out
+    main(command)  # a second evaluation is a run of its own
+    assert Path("runs/birdset/eval_pretrained/seed0-2/robustness.parquet").is_file()
+
+
+def test_missing_data_comes_with_the_command_that_gets_it(workplace, capsys):
+    path = ROOT / "configs/experiment/birdset/convnext.yaml"
+    with pytest.raises(SystemExit):
+        main(["fit", *tiny(path), "--data.root", "elsewhere"])
+    assert "steadyear data birdset HSN --split train --root elsewhere" in capsys.readouterr().err
