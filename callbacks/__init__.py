@@ -5,6 +5,7 @@ from callbacks.batches import BatchKeys
 from callbacks.epoch_seed import EpochSeed
 from callbacks.phases import WarmPhase
 from callbacks.predictions import PredictionTable
+from callbacks.prototype_figures import PrototypeFigures
 from callbacks.prototype_push import PrototypePush
 from callbacks.recipes import AdditionalStep, Adversary, Madry, Recipe
 from callbacks.robust_terms import (
@@ -33,6 +34,7 @@ __all__ = [
     "HardTargets",
     "Madry",
     "PredictionTable",
+    "PrototypeFigures",
     "PrototypePush",
     "Recipe",
     "RobustTerm",

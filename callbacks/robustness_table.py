@@ -60,6 +60,10 @@ class Names:
         part_r2: Share of each concept's variance that the probe behind the parts explains, if they
             are groups of features.
         minimal_norm: Names of the attacks that minimise the norm instead of spending a budget.
+        task: ``multilabel`` for modules that are scored by cmAP; empty for others.
+        supervised_concepts: Whether the bottleneck's values were learned from labels. Without them
+            the names of concepts do not belong to them.
+        z_unit_db: What one unit of the standardised spectrogram is in dB, where the module says.
     """
 
     clips: Sequence[str] = ()
@@ -68,17 +72,31 @@ class Names:
     parts: Sequence[str] = ()
     part_r2: Sequence[float] = ()
     minimal_norm: Sequence[str] = ()
+    task: str = ""
+    supervised_concepts: bool = True
+    z_unit_db: float | None = None
 
     @classmethod
-    def of(cls, datamodule: object) -> Names:
-        """What a data module says about its clips, targets and concepts."""
-        fields = (("clips", "clip_ids"), ("targets", "target_names"), ("concepts", "concept_names"))
-        return cls(**{ours: list(getattr(datamodule, theirs, ())) for ours, theirs in fields})
+    def of(cls, datamodule: object, module: object = None) -> Names:
+        """What a data module says about its clips, targets and concepts, and a module about units."""
+        fields = ("clip_ids", "target_names", "concept_names")
+        clips, targets, concepts = (list(getattr(datamodule, field, ())) for field in fields)
+        names = cls(clips, targets, concepts)
+        head, frontend = (getattr(module, name, None) for name in ("head", "frontend"))
+        names.supervised_concepts = getattr(head, "supervised_concepts", None) is not False
+        # A front end that limits its range in dB gives dB.
+        if hasattr(frontend, "top_db") and isinstance(
+            std := getattr(frontend, "std", None), Tensor
+        ):
+            names.z_unit_db = float(std)
+        return names
 
     def of_column(self, column: str) -> Sequence[str]:
         """Names of the values in a column of lists."""
         if column == "contributions":
             return [f"{target}/{part}" for target in self.targets for part in self.parts]
+        if not self.supervised_concepts and column in ("clean_concepts", "attacked_concepts"):
+            return ()
         return self.concepts if column.endswith("concepts") else self.targets
 
     def clip(self, index: int) -> str:
@@ -190,6 +208,12 @@ def write_table(frame: pd.DataFrame, names: Names, stage: str, path: Path) -> No
     }
     if names.minimal_norm:
         meaning["minimal_norm"] = list(names.minimal_norm)
+    if names.task:
+        meaning["task"] = names.task
+    if not names.supervised_concepts and frame["clean_concepts"].notna().any():
+        meaning["supervised_concepts"] = False
+    if names.z_unit_db is not None:
+        meaning["z_unit_db"] = names.z_unit_db
     if "contributions" in frame:
         meaning |= {"part_names": list(names.parts), "part_r2": list(names.part_r2)}
     schema = pa.schema(list(_columns(frame).items()), {"steadyear": json.dumps(meaning)})

@@ -141,6 +141,15 @@ class RegressionModule(BaseModule):
             raise TypeError(f"Predictions of {type(self.head).__name__} have no linear parts.")
         return self.head.parts(inputs)
 
+    def clip_losses(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Root mean squared error of each clip, shape (clips,); what robustness scores compare.
+
+        Args:
+            prediction: Predictions, shape (clips, num_targets).
+            target: True values, same shape.
+        """
+        return (prediction - target).square().mean(1).sqrt()
+
     def collect(self, output: Output, batch: Batch) -> None:
         """Keep predictions of targets and concepts by the clips' index.
 

@@ -30,6 +30,8 @@ class LogMel(Frontend):
         top_db: Range in dB that is kept below the loudest value of a clip; ``None`` keeps all.
         mean: Mean of the raw spectrogram in dB; ``None`` leaves it to be fitted on training clips.
         std: Standard deviation of the raw spectrogram in dB; ``None`` leaves it to be fitted.
+        subtract_median: Subtract the median over the clip from every band, so that steady noise, and
+            the level and the colour of the recording, drop out.
 
     Raises:
         ValueError: If ``n_fft``, ``hop_length``, ``n_mels`` or ``top_db`` is not positive.
@@ -49,14 +51,16 @@ class LogMel(Frontend):
         top_db: float | None = 80.0,
         mean: float | None = None,
         std: float | None = None,
+        subtract_median: bool = False,
     ) -> None:
         super().__init__(sample_rate, mean, std)
         self.n_fft = n_fft
         self.hop_length = hop_length
         self.n_mels = n_mels
         self.top_db = top_db
+        self.subtract_median = subtract_median
         for name, value in self.settings.items():
-            if value is not None and not float(value) > 0:
+            if value is not None and value is not False and not float(value) > 0:
                 raise ValueError(f"The front end needs a positive {name}, not {value}.")
         self.hop = float(hop_length)
         filterbank = melscale_fbanks(n_fft // 2 + 1, 0.0, sample_rate / 2, n_mels, sample_rate)
@@ -67,13 +71,15 @@ class LogMel(Frontend):
     @property
     def settings(self) -> dict[str, Setting]:
         """Everything that changes the raw spectrogram; the key of every cache of it."""
-        return {
+        settings: dict[str, Setting] = {
             "sample_rate": self.sample_rate,
             "n_fft": self.n_fft,
             "hop_length": self.hop_length,
             "n_mels": self.n_mels,
             "top_db": self.top_db,
         }
+        # Caches that were made before there was this setting stay valid.
+        return settings | ({"subtract_median": True} if self.subtract_median else {})
 
     def num_frames(self, num_samples: int) -> int:
         """Number of frames that ``num_samples`` samples give: one more than there are full hops."""
@@ -119,7 +125,8 @@ class LogMel(Frontend):
         Args:
             power: What ``power`` gives, shape (batch, ``n_fft`` // 2 + 1, frames).
         """
-        return self._limit(10 * torch.log10((self.filterbank @ power).clamp(min=MIN_POWER)))
+        raw = self._limit(10 * torch.log10((self.filterbank @ power).clamp(min=MIN_POWER)))
+        return raw - raw.median(-1, keepdim=True).values if self.subtract_median else raw
 
     def _limit(self, decibels: Tensor) -> Tensor:
         if self.top_db is None:

@@ -35,7 +35,7 @@ def draw_loss(summary: Summary) -> Figure:
             scores = system.attacked.get(Cell(attack, budget))
             if scores is not None:
                 x = place * (count + 1) + position
-                _bar(axis, x, scores.metrics["delta_mae"], position)
+                _bar(axis, x, scores.metrics[summary.task.loss.key], position)
         axis.bar(0, 0, color=look(position).color, label=system.label)
     centres = [place * (count + 1) + (count - 1) / 2 for place in range(len(budgets))]
     axis.set_xticks(centres, labels=[budget_label(budget) for budget in budgets])
@@ -44,7 +44,7 @@ def draw_loss(summary: Summary) -> Figure:
     axis.grid(visible=False, axis="x")
     axis.axhline(0, color="#666666", linewidth=0.8)
     axis.set_xlabel(f"{attack.name} budget, {attack.space} [{attack.unit}]")
-    axis.set_ylabel("ΔMAE (attacked minus clean)")
+    axis.set_ylabel(f"{summary.task.loss.label} ({summary.task.loss.name})")
     legend(axis, figure)
     return figure
 

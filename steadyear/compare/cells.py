@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 NORM_LABELS: Final = {"linf": "L∞", "l2": "L2"}
 UNBOUNDED: Final = "unbounded"
+MINIMAL: Final = "minimal norm"
 
 
 class Attack(NamedTuple):
@@ -17,11 +18,13 @@ class Attack(NamedTuple):
         name: Name in the experiment's configuration, for example ``pgd``.
         domain: Where the perturbation lives, ``spectrogram`` or ``waveform``.
         norm: Norm of the ball, ``linf`` or ``l2``.
+        minimal_norm: Whether it minimises the norm instead of spending a budget.
     """
 
     name: str
     domain: str
     norm: str
+    minimal_norm: bool = False
 
     @property
     def unit(self) -> str:
@@ -61,7 +64,9 @@ class Cell(NamedTuple):
     @property
     def amount(self) -> str:
         """Budget and unit in words."""
-        return f"{self.budget:g} {self.attack.unit}" if self.bounded else UNBOUNDED
+        if self.bounded:
+            return f"{self.budget:g} {self.attack.unit}"
+        return MINIMAL if self.attack.minimal_norm else UNBOUNDED
 
     @property
     def dose(self) -> str:
@@ -84,6 +89,30 @@ def budget_label(budget: float) -> str:
         The text.
     """
     return f"{budget:g}" if math.isfinite(budget) else UNBOUNDED
+
+
+def in_decibels(attack: Attack) -> bool:
+    """Whether budgets can be given in dB where the spectrogram is in dB.
+
+    An L2 norm sums over the whole spectrogram: its decibels would be no change of a single value.
+
+    Args:
+        attack: The attack.
+    """
+    return attack.domain == "spectrogram" and attack.norm == "linf"
+
+
+def damaging(attacks: Iterable[Attack]) -> tuple[Attack, ...]:
+    """Those attacks whose damage says something: it is just beyond the aim where norms are minimal.
+
+    Args:
+        attacks: Attacks, in any order and with repeats.
+
+    Returns:
+        Each attack that does not minimise the norm; all of them where there is no other.
+    """
+    unique = tuple(dict.fromkeys(attacks))
+    return tuple(each for each in unique if not each.minimal_norm) or unique
 
 
 def in_order(cells: Iterable[Cell]) -> list[Cell]:

@@ -10,14 +10,15 @@ from pathlib import Path
 from steadyear.compare.evidence import terminal_tables
 from steadyear.compare.find import find_runs
 from steadyear.compare.groups import group
+from steadyear.compare.minimal_norm import minimal_norm_table
 from steadyear.compare.report import write_report
 from steadyear.compare.runs import read_run
 from steadyear.compare.summary import Summary, summarize
 from steadyear.compare.text import (
-    GRID_CAPTION,
     WIDTH,
     format_table,
     grid,
+    grid_caption,
     overview,
     overview_caption,
 )
@@ -56,9 +57,12 @@ def terminal_text(summary: Summary) -> str:
         f"Strongest attack: {summary.headline.label}",
         format_table(*overview(summary)),
         _wrap(overview_caption(summary)),
-        _wrap(f"By attack and budget: {GRID_CAPTION}"),
+        _wrap(f"By attack and budget: {grid_caption(summary.task)}"),
         format_table(*grid(summary), keys=2),
     ]
+    minimal = minimal_norm_table(summary)
+    if minimal.rows:
+        parts += [format_table(minimal.header, minimal.rows, keys=2), _wrap(minimal.caption)]
     for table, caption in terminal_tables(summary):
         parts += [table, _wrap(caption)]
     parts += [_wrap(f"Warning: {line}") for line in summary.warnings]

@@ -8,38 +8,49 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from steadyear.compare.cells import NORM_LABELS, Attack, Cell, budget_label
+from steadyear.compare.cells import (
+    NORM_LABELS,
+    Attack,
+    Cell,
+    budget_label,
+    damaging,
+    in_decibels,
+)
 from steadyear.compare.statistics import Spread
 from steadyear.compare.style import legend, look, panels
 from steadyear.compare.summary import Summary, System
+from steadyear.compare.tasks import Score
 
 
-def draw_curves(summary: Summary, metric: str, label: str) -> Figure:
-    """Draw one metric against the budget, one panel per attack, one line per system.
+def draw_curves(summary: Summary, score: Score) -> Figure:
+    """Draw one score against the budget, one panel per attack, one line per system.
 
     An unbounded attack has no place on the axis: it stands apart, at the right, without a line.
+    Where a z-unit is known in decibels, these stand below the budgets.
 
     Args:
         summary: The comparison.
-        metric: Name of the metric.
-        label: What to call it on the axis.
+        score: The score.
 
     Returns:
         The figure.
     """
-    figure, axes = panels(len(summary.attacks), 2.5, 2.6)
-    for axis, attack in zip(axes, summary.attacks, strict=True):
+    attacks = damaging(summary.attacks)
+    figure, axes = panels(len(attacks), 2.5, 2.6)
+    for axis, attack in zip(axes, attacks, strict=True):
         budgets = [budget for budget in summary.budgets(attack) if budget > 0]
         finite = [budget for budget in budgets if math.isfinite(budget)]
         apart = 3 * max(finite, default=1.0)
         for position, system in enumerate(summary.systems):
-            _curve(axis, system, attack, metric, position)
+            _curve(axis, system, attack, score.key, position)
             step = 1 + 0.08 * (position - (len(summary.systems) - 1) / 2)
-            _unbounded(axis, system, Cell(attack, math.inf), metric, position, apart * step)
-        _budget_axis(axis, finite, apart if len(finite) < len(budgets) else None)
+            _unbounded(axis, system, Cell(attack, math.inf), score.key, position, apart * step)
+        decibels = summary.decibels if in_decibels(attack) else None
+        _budget_axis(axis, finite, apart if len(finite) < len(budgets) else None, decibels)
         axis.set_title(attack.name, fontweight="bold")
-        axis.set_xlabel(f"{attack.domain} {NORM_LABELS[attack.norm]} budget\n[{attack.unit}]")
-    figure.supylabel(label, fontsize=9)
+        unit = attack.unit if decibels is None else f"{attack.unit}, dB"
+        axis.set_xlabel(f"{attack.domain} {NORM_LABELS[attack.norm]} budget\n[{unit}]")
+    figure.supylabel(f"attacked {score.label}", fontsize=9)
     legend(axes[0], figure)
     return figure
 
@@ -73,13 +84,18 @@ def _unbounded(
     axis.plot([place], [spread.mean], color=color, marker=marker)
 
 
-def _budget_axis(axis: Axes, budgets: Sequence[float], apart: float | None) -> None:
+def _budget_axis(
+    axis: Axes, budgets: Sequence[float], apart: float | None, decibels: float | None
+) -> None:
     smallest = min(budgets, default=1.0)
     # Linear up to the smallest budget, so that 0 has a place at the left.
     axis.set_xscale("symlog", linthresh=smallest, linscale=0.5)
     every = -(-len(budgets) // 5)
     ticks = [0.0, *budgets[::-1][:: every or 1][::-1]]
     labels = [budget_label(tick) for tick in ticks]
+    if decibels is not None:
+        pairs = zip(labels, ticks, strict=True)
+        labels = [f"{label}\n{tick * decibels:.2g}" for label, tick in pairs]
     if apart is not None:
         ticks, labels = [*ticks, apart], [*labels, budget_label(math.inf)]
     axis.set_xticks(ticks, labels=labels)

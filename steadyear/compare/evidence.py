@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from typing import Final
 
 from steadyear.compare.inference import FEWEST_SEEDS
+from steadyear.compare.measures import measures
 from steadyear.compare.pages import Table
-from steadyear.compare.pairs import MEASURES, Comparison
+from steadyear.compare.pairs import Comparison
 from steadyear.compare.resampling import Interval
 from steadyear.compare.summary import Summary
+from steadyear.compare.tasks import Task
 from steadyear.compare.text import MISSING, format_table
 
 Rows = tuple[list[str], list[list[str]]]
 
 SEED_CAPTION: Final = (
-    "Would the difference survive training again with other seeds? The unit is the seed: each "
-    "seed's mean over clips is one value. Where both systems have the same seeds they are compared "
+    "Would the difference survive training again with other seeds? The unit is the seed: {} "
+    "is one value. Where both systems have the same seeds they are compared "
     "seed by seed with a paired t-test, else with Welch's t-test. Intervals: 95 % percentile "
     "bootstrap, drawing seeds, or seeds and clips; with few seeds they are too narrow. Holm: p "
     "corrected for the number of pairs. d: Cohen's d, the difference in standard deviations of the "
@@ -25,7 +27,7 @@ SEED_CAPTION: Final = (
 )
 POOLED_CAPTION: Final = (
     "Do these very networks differ, clip by clip? Paired t-test and Wilcoxon's signed-rank test on "
-    "all clips of the common seeds, pooled, as in the published study. Clips of one seed share a "
+    "all clips of the common seeds, pooled{}. Clips of one seed share a "
     "network and seeds share their clips, so these values are not independent: p says nothing about "
     "other trainings, for which it is usually far too small. Holm: corrected for the number of pairs. r: matched-pairs "
     "rank-biserial correlation, 1 where the left system has the larger value in every pair."
@@ -36,7 +38,7 @@ MOST_IN_TERMINAL: Final = 15
 
 
 def terminal_tables(summary: Summary) -> list[tuple[str, str]]:
-    """The tests of the attacked error, for the terminal.
+    """The tests of the attacked score, for the terminal.
 
     Args:
         summary: The comparison.
@@ -44,14 +46,27 @@ def terminal_tables(summary: Summary) -> list[tuple[str, str]]:
     Returns:
         Each table with its caption; nothing where no pair, or too many pairs, were tested.
     """
-    chosen = [each for each in summary.comparisons if each.measure == next(iter(MEASURES))]
+    measure, _ = measures(summary.task)
+    chosen = [each for each in summary.comparisons if each.measure == measure.label]
     if not 0 < len(chosen) <= MOST_IN_TERMINAL:
         return []
-    title = f"of attacked MAE under {summary.headline.label}."
+    under = f"under {summary.headline.label}."
+    seeds = f"Tests over seeds of {measure.label} {under} {_seed_caption(summary.task)}"
+    pooled = f"Tests over pooled clips of {measure.clips} {under} {_pooled_caption(summary.task)}"
     return [
-        (format_table(*seed_rows(chosen)), f"Tests over seeds {title} {SEED_CAPTION}"),
-        (format_table(*pooled_rows(chosen)), f"Tests over pooled clips {title} {POOLED_CAPTION}"),
+        (format_table(*seed_rows(chosen)), seeds),
+        (format_table(*pooled_rows(chosen)), pooled),
     ]
+
+
+def _seed_caption(task: Task) -> str:
+    return SEED_CAPTION.format(
+        "each seed's mean over clips" if task.mean_over_clips else f"each seed's {task.score.label}"
+    )
+
+
+def _pooled_caption(task: Task) -> str:
+    return f"{POOLED_CAPTION.format(task.clips.source)} {task.clips.meaning}".rstrip()
 
 
 def page_tables(summary: Summary) -> list[Table]:
@@ -66,11 +81,14 @@ def page_tables(summary: Summary) -> list[Table]:
     if not summary.comparisons:
         return []
     tables = []
-    for title, caption, (header, rows) in (
-        ("Tests over seeds", SEED_CAPTION, seed_rows(summary.comparisons)),
-        ("Tests over pooled clips", POOLED_CAPTION, pooled_rows(summary.comparisons)),
+    task, every = summary.task, summary.comparisons
+    of_clips = {each.label: each.clips for each in measures(task)}
+    for title, caption, names, (header, rows) in (
+        ("Tests over seeds", _seed_caption(task), {}, seed_rows(every)),
+        ("Tests over pooled clips", _pooled_caption(task), of_clips, pooled_rows(every)),
     ):
-        named = [[each.measure, *row] for each, row in zip(summary.comparisons, rows, strict=True)]
+        labels = [names.get(each.measure, each.measure) for each in every]
+        named = [[label, *row] for label, row in zip(labels, rows, strict=True)]
         caption = f"Under {summary.headline.label}. {caption}"
         tables.append(Table(title, caption, ["measure", *header], named, keys=2))
     return tables

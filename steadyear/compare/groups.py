@@ -93,6 +93,11 @@ def _check_seeds(members: Group) -> None:
 
 def _check_same_clips(first: Run, other: Run) -> None:
     pair = f"{first.folder} and {other.folder}"
+    if first.task is not other.task:
+        raise ValueError(
+            f"{pair} are of different tasks, {first.task.name} and {other.task.name}; compare each "
+            "task by itself."
+        )
     if first.names.targets != other.names.targets:
         raise ValueError(f"{pair} predict different targets; compare runs of one task.")
     if first.clips != other.clips:
@@ -148,6 +153,41 @@ def rounded_targets(groups: Sequence[Group]) -> list[str]:
     if largest <= 1e-6 + 1e-5 * float(np.nanmax(np.abs(first.target))):
         return []
     return [f"True targets differ by up to {largest:.1g} between runs: some were rounded."]
+
+
+def z_units(groups: Sequence[Group]) -> dict[float, list[str]]:
+    """What one z-unit is in dB.
+
+    Args:
+        groups: The systems.
+
+    Returns:
+        Systems by size in dB, to four digits; empty where a run does not say.
+    """
+    found: dict[float, dict[str, None]] = defaultdict(dict)
+    for each in groups:
+        for run in each.runs:
+            if run.names.decibels is None:
+                return {}
+            found[float(f"{run.names.decibels:.4g}")][each.label] = None
+    return {size: list(labels) for size, labels in found.items()}
+
+
+def different_z_units(groups: Sequence[Group], cells: Sequence[Cell]) -> list[str]:
+    """One line where a budget in z-units is not the same in dB for all systems.
+
+    Args:
+        groups: The systems.
+        cells: What they were attacked with.
+
+    Returns:
+        The line; empty where sizes are equal or not known, or no budget is in z-units.
+    """
+    found = z_units(groups)
+    if len(found) < 2 or all(cell.attack.domain != "spectrogram" for cell in cells):
+        return []
+    sizes = "; ".join(f"{size:g} dB: {', '.join(labels)}" for size, labels in found.items())
+    return [f"One z-unit is not the same for all ({sizes}): nor is a budget in z-units."]
 
 
 def missing_cells(groups: Sequence[Group]) -> list[str]:

@@ -9,7 +9,7 @@ pooled values are not independent, and its p says nothing about other trainings.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,7 +33,7 @@ NO_PAIRS: Final = "no common seed"
 
 @dataclass(frozen=True)
 class SeedTest:
-    """Means over clips compared with the seed as the unit.
+    """One score of each seed compared with the seed as the unit.
 
     Attributes:
         paired: Whether both systems have the same seeds, so that they are compared seed by seed
@@ -83,7 +83,7 @@ class PooledTest:
 
 
 def seed_test(left: Floats, right: Floats, *, paired: bool) -> SeedTest:
-    """Compare two systems with the seed as the unit.
+    """Compare two systems with the seed as the unit, by the mean over clips of each seed.
 
     Args:
         left: Errors of one system, shape (seeds, clips).
@@ -93,26 +93,48 @@ def seed_test(left: Floats, right: Floats, *, paired: bool) -> SeedTest:
     Returns:
         The test; its ``note`` says why where there is none.
     """
+    return score_test(
+        *(each.mean(axis=1) for each in (left, right)),
+        paired=paired,
+        over_both=lambda: seed_and_clip_interval(left, right, paired=paired),
+    )
+
+
+def score_test(
+    left: Floats, right: Floats, *, paired: bool, over_both: Callable[[], Interval]
+) -> SeedTest:
+    """Compare two systems with the seed as the unit, by one score of each seed.
+
+    Args:
+        left: Scores of one system, shape (seeds,).
+        right: Scores of the other, shape (seeds,).
+        paired: Whether score i of both belongs to the same seed.
+        over_both: Gives the interval of the difference when seeds and clips are drawn; asked where
+            there is a test.
+
+    Returns:
+        The test; its ``note`` says why where there is none.
+    """
     seeds = len(left), len(right)
     if not _finite(left, right):
         return SeedTest(paired, seeds, math.nan, UNDEFINED)
-    means = left.mean(axis=1), right.mean(axis=1)
-    difference = float(means[0].mean() - means[1].mean())
+    difference = float(left.mean() - right.mean())
     if min(seeds) < FEWEST_SEEDS:
         return SeedTest(paired, seeds, difference, TOO_FEW)
-    spread = [means[0] - means[1]] if paired else list(means)
-    if all(_constant(each, left, right) for each in spread):
+    if all(_constant(each, left, right) for each in ([left - right] if paired else [left, right])):
         return SeedTest(paired, seeds, difference, CONSTANT)
-    found = stats.ttest_rel(*means) if paired else stats.ttest_ind(*means, equal_var=False)
+    found = (
+        stats.ttest_rel(left, right) if paired else stats.ttest_ind(left, right, equal_var=False)
+    )
     return SeedTest(
         paired,
         seeds,
         difference,
         statistic=float(found.statistic),
         p=float(found.pvalue),
-        over_seeds=seed_interval(*means, paired=paired),
-        over_both=seed_and_clip_interval(left, right, paired=paired),
-        cohen_d=cohen_d(*means),
+        over_seeds=seed_interval(left, right, paired=paired),
+        over_both=over_both(),
+        cohen_d=cohen_d(left, right),
     )
 
 

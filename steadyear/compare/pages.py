@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from steadyear.compare.style import look
 from steadyear.compare.summary import Summary, System
@@ -14,6 +15,8 @@ from steadyear.compare.text import (
     show,
     spread_caption,
 )
+
+MOST_NAMES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def overview_table(summary: Summary) -> Table:
 
 
 def grid_table(summary: Summary) -> Table:
-    """Attacked MAE, one row per attack and budget.
+    """The attacked score, one row per attack and budget.
 
     Args:
         summary: The comparison.
@@ -62,14 +65,14 @@ def grid_table(summary: Summary) -> Table:
     """
     header, rows = grid(summary)
     caption = (
-        "Mean absolute error under each attack. Compare inside a row: budgets of different "
+        f"{summary.task.score.name} under each attack. Compare inside a row: budgets of different "
         f"attacks, domains and norms are not alike. {spread_caption(summary)}"
     )
     return Table("Every attack and budget", caption, header, rows, keys=2)
 
 
 def target_table(summary: Summary) -> Table:
-    """Pearson's r of every target, clean and under the headline attack.
+    """The score of every target, clean and under the headline attack.
 
     Args:
         summary: The comparison.
@@ -78,16 +81,27 @@ def target_table(summary: Summary) -> Table:
         The table.
     """
     rows = []
-    for name in summary.systems[0].group.runs[0].names.targets:
+    for name in summary.systems[0].clean.of_targets:
         row = [name]
         for system in summary.systems:
             attacked = system.attacked.get(summary.headline)
-            row.append(show(system.clean.target_pearson[name], 2))
-            row.append(show(attacked.target_pearson[name] if attacked else None, 2))
+            row.append(show(system.clean.of_targets[name], 2))
+            row.append(show(attacked.of_targets[name] if attacked else None, 2))
         rows.append(row)
-    header = ["target", *(head for each in summary.systems for head in _pair(each))]
-    caption = f"Pearson's r over clips; attacked = under {summary.headline.label}."
-    return Table("Targets", caption, header, rows)
+    task = summary.task
+    one, several = task.targets
+    header = [one, *(head for each in summary.systems for head in _pair(each))]
+    caption = f"{task.target.name}; attacked = under {summary.headline.label}."
+    missing = _missing(summary)
+    if missing:
+        caption += f" Left out, because no clip has their label: {missing}."
+    return Table(several.capitalize(), caption, header, rows)
+
+
+def _missing(summary: Summary) -> str:
+    known = summary.systems[0].clean.of_targets
+    absent = [n for n in summary.systems[0].group.runs[0].names.targets if n not in known]
+    return ", ".join(absent) if len(absent) <= MOST_NAMES else f"{len(absent)} of them"
 
 
 def _pair(system: System) -> list[str]:

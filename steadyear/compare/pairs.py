@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Final
 
 import numpy as np
 
 from steadyear.compare.cells import Cell
 from steadyear.compare.groups import Group
-from steadyear.compare.inference import PooledTest, SeedTest, holm, pooled_test, seed_test
-from steadyear.compare.resampling import Floats
-from steadyear.compare.runs import Run
+from steadyear.compare.inference import (
+    PooledTest,
+    SeedTest,
+    holm,
+    pooled_test,
+    score_test,
+    seed_test,
+)
+from steadyear.compare.measures import Measure, Values, measures, values
+from steadyear.compare.resampling import Floats, score_interval
 
 
 @dataclass(frozen=True)
@@ -23,7 +29,7 @@ class Comparison:
     Attributes:
         left: Label of one system.
         right: Label of the other.
-        measure: ``attacked MAE`` or ``ΔMAE``, both under the headline attack.
+        measure: The score under the headline attack, or what it lost.
         seed: The test whose unit is the seed.
         pooled: The test whose unit is the clip of one seed.
         seed_p: p of ``seed``, Holm-corrected over the pairs of this measure.
@@ -46,24 +52,6 @@ class Comparison:
         return f"{self.left} - {self.right}"
 
 
-def _attacked(run: Run, cell: Cell) -> Floats:
-    return _error(run.attacked[cell].prediction, run.target)
-
-
-def _lost(run: Run, cell: Cell) -> Floats:
-    return _attacked(run, cell) - _error(run.prediction, run.target)
-
-
-def _error(prediction: Floats, target: Floats) -> Floats:
-    return np.asarray(np.abs(prediction - target).mean(axis=1), dtype=np.float64)
-
-
-MEASURES: Final[dict[str, Callable[[Run, Cell], Floats]]] = {
-    "attacked MAE": _attacked,
-    "ΔMAE": _lost,
-}
-
-
 def compare_pairs(groups: Sequence[Group], cell: Cell) -> tuple[Comparison, ...]:
     """Test every pair of systems under one attack.
 
@@ -74,40 +62,58 @@ def compare_pairs(groups: Sequence[Group], cell: Cell) -> tuple[Comparison, ...]
     Returns:
         One comparison per measure and pair.
     """
-    met = [each for each in groups if any(cell in run.attacked for run in each.runs)]
+    met = {each.label: _by_seed(each, cell) for each in groups}
+    met = {label: seeds for label, seeds in met.items() if seeds}
     return tuple(
         comparison
-        for measure, errors in MEASURES.items()
+        for place, measure in enumerate(measures(groups[0].runs[0].task))
         for comparison in _compare(
-            measure, {each.label: _by_seed(each, cell, errors) for each in met}
+            measure,
+            {
+                label: {seed: each[place] for seed, each in seeds.items()}
+                for label, seeds in met.items()
+            },
         )
     )
 
 
-def _by_seed(group: Group, cell: Cell, errors: Callable[[Run, Cell], Floats]) -> dict[int, Floats]:
-    return {run.seed: errors(run, cell) for run in group.runs if cell in run.attacked}
+def _by_seed(group: Group, cell: Cell) -> dict[int, tuple[Values, Values]]:
+    return {run.seed: values(run, cell) for run in group.runs if cell in run.attacked}
 
 
-def _compare(measure: str, systems: dict[str, dict[int, Floats]]) -> list[Comparison]:
+def _compare(measure: Measure, systems: dict[str, dict[int, Values]]) -> list[Comparison]:
     pairs = list(combinations(systems, 2))
     tests = [_test(systems[left], systems[right]) for left, right in pairs]
     seed_p = holm([seed.p for seed, _ in tests])
     pooled_p = holm([pooled.p for _, pooled in tests])
     wilcoxon_p = holm([pooled.wilcoxon_p for _, pooled in tests])
     return [
-        Comparison(*pair, measure, *test, *corrected)
+        Comparison(*pair, measure.label, *test, *corrected)
         for pair, test, *corrected in zip(pairs, tests, seed_p, pooled_p, wilcoxon_p, strict=True)
     ]
 
 
-def _test(left: dict[int, Floats], right: dict[int, Floats]) -> tuple[SeedTest, PooledTest]:
+def _test(left: dict[int, Values], right: dict[int, Values]) -> tuple[SeedTest, PooledTest]:
     common = sorted(left.keys() & right.keys())
-    paired = left.keys() == right.keys()
-    pooled = pooled_test(_stack(left, common), _stack(right, common))
-    return seed_test(
-        _stack(left, sorted(left)), _stack(right, sorted(right)), paired=paired
-    ), pooled
+    pooled = pooled_test(*(_clips([each[seed] for seed in common]) for each in (left, right)))
+    sides = [[each[seed] for seed in sorted(each)] for each in (left, right)]
+    return _seed_test(*sides, paired=left.keys() == right.keys()), pooled
 
 
-def _stack(errors: dict[int, Floats], seeds: Sequence[int]) -> Floats:
-    return np.asarray([errors[seed] for seed in seeds], dtype=np.float64)
+def _seed_test(left: Sequence[Values], right: Sequence[Values], *, paired: bool) -> SeedTest:
+    if left[0].drawn is None:
+        return seed_test(_clips(left), _clips(right), paired=paired)
+    scores = [np.array([each.score for each in side]) for side in (left, right)]
+    return score_test(
+        *scores,
+        paired=paired,
+        over_both=lambda: score_interval(_drawn(left), _drawn(right), paired=paired),
+    )
+
+
+def _clips(runs: Sequence[Values]) -> Floats:
+    return np.asarray([each.clips for each in runs], dtype=np.float64)
+
+
+def _drawn(runs: Sequence[Values]) -> Floats:
+    return np.stack([each.drawn() for each in runs if each.drawn is not None], axis=1)

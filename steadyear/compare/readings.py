@@ -8,14 +8,16 @@ from itertools import combinations
 
 from steadyear.compare.cells import Cell
 from steadyear.compare.statistics import Scores, Spread
+from steadyear.compare.tasks import Task
 
 Conditions = tuple[Scores[Spread], Scores[Spread] | None]
 
 
-def read_pairs(headline: Cell, scores: Mapping[str, Conditions]) -> list[str]:
+def read_pairs(task: Task, headline: Cell, scores: Mapping[str, Conditions]) -> list[str]:
     """Write one sentence per pair of systems.
 
     Args:
+        task: What the systems do.
         headline: Attack and budget to speak of.
         scores: Clean scores and those under the headline attack, by label.
 
@@ -25,24 +27,26 @@ def read_pairs(headline: Cell, scores: Mapping[str, Conditions]) -> list[str]:
     return [
         sentence
         for left, right in combinations(scores, 2)
-        if (sentence := _read_pair(headline, left, right, scores))
+        if (sentence := _read_pair(task, headline, left, right, scores))
     ]
 
 
-def _read_pair(headline: Cell, left: str, right: str, scores: Mapping[str, Conditions]) -> str:
-    losses = {}
+def _read_pair(
+    task: Task, headline: Cell, left: str, right: str, scores: Mapping[str, Conditions]
+) -> str:
+    losses, name = {}, task.score.label
     for label in (left, right):
         attacked = scores[label][1]
-        if attacked is None or not math.isfinite(attacked.metrics["delta_mae"].mean):
+        if attacked is None or not math.isfinite(attacked.metrics[task.loss.key].mean):
             return ""
-        losses[label] = attacked.metrics["delta_mae"]
+        losses[label] = attacked.metrics[task.loss.key]
     first, second = sorted((left, right), key=lambda label: losses[label].mean)
-    clean = [scores[label][0].metrics["mae"].mean for label in (first, second)]
+    clean = [scores[label][0].metrics[task.score.key].mean for label in (first, second)]
     return (
         f"Under {headline.dose}, "
-        f"{first} {_loses(losses[first].mean)} MAE and "
+        f"{first} {_loses(losses[first].mean)} {name} and "
         f"{second} {_loses(losses[second].mean)}{_overlap(losses[first], losses[second])}. "
-        f"Without attack their MAEs are {clean[0]:.3f} and {clean[1]:.3f}."
+        f"Without attack their {name}s are {clean[0]:.3f} and {clean[1]:.3f}."
     )
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from steadyear.compare.cells import budget_label
+from steadyear.compare.cost import cost_frame, cost_table
+from steadyear.compare.damage import damage_tables
+from steadyear.compare.damage_bars import DAMAGE
 from steadyear.compare.evidence import page_tables
 from steadyear.compare.figures import Picture, draw_all
+from steadyear.compare.minimal_norm import MINIMAL_NORM, minimal_norm_table
 from steadyear.compare.pages import (
     Table,
     concept_table,
@@ -23,10 +28,51 @@ from steadyear.compare.pages import (
     target_table,
     version_table,
 )
+from steadyear.compare.paper import (
+    difference_frame,
+    prediction_frame,
+    study_frame,
+    study_table,
+)
+from steadyear.compare.score_tables import (
+    clip_frame,
+    robustness_table,
+    score_frame,
+    score_table,
+)
 from steadyear.compare.serialize import summary_json
 from steadyear.compare.summary import Summary
+from steadyear.compare.tasks import MULTILABEL, REGRESSION
 
-PICTURES: Final = ("robustness-mae", "robustness-r", "delta-mae", "predictions", "concepts")
+STUDY_PICTURES: Final = ("differences", "predictions")
+CLASS_PICTURES: Final = ("classes", "clip-errors")
+COST: Final = "cost"
+PICTURES: Final = (
+    "robustness-mae",
+    "robustness-r",
+    "delta-mae",
+    *STUDY_PICTURES,
+    COST,
+    "concepts",
+)
+MULTILABEL_PICTURES: Final = (
+    "robustness-cmap",
+    "robustness-auroc",
+    "cmap-drop",
+    *CLASS_PICTURES,
+    COST,
+)
+EVERY_PICTURE: Final = {*PICTURES, *MULTILABEL_PICTURES, MINIMAL_NORM, DAMAGE}
+NUMBERS: Final[dict[str, dict[str, Callable[[Summary], pd.DataFrame]]]] = {
+    REGRESSION.name: {
+        "clean-and-attacked": study_frame,
+        "differences": difference_frame,
+        "predictions": prediction_frame,
+        COST: cost_frame,
+    },
+    MULTILABEL.name: {"scores": score_frame, "clip-errors": clip_frame, COST: cost_frame},
+}
+"""What goes into CSV files, by task."""
 FEW_READINGS: Final = 6
 
 
@@ -39,19 +85,29 @@ def write_report(summary: Summary, out: Path) -> None:
             are replaced.
 
     Raises:
-        ValueError: If ``out`` is a file.
+        ValueError: If ``out`` is a file, or the runs of a system have different parts.
     """
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; choose a folder with --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    for name in PICTURES:
-        (out / f"{name}.png").unlink(missing_ok=True)
     pictures = draw_all(summary)
+    out.mkdir(parents=True, exist_ok=True)
+    for name in sorted(EVERY_PICTURE):
+        (out / f"{name}.png").unlink(missing_ok=True)
     for picture in pictures:
         (out / f"{picture.name}.png").write_bytes(picture.png)
+    _write_numbers(summary, out)
     numbers = json.dumps(summary_json(summary), indent=1, allow_nan=False, ensure_ascii=False)
     (out / "summary.json").write_text(numbers + "\n", encoding="utf-8")
     (out / "index.html").write_text(render(summary, pictures), encoding="utf-8")
+
+
+def _write_numbers(summary: Summary, out: Path) -> None:
+    for name in sorted({name for frames in NUMBERS.values() for name in frames}):
+        (out / f"{name}.csv").unlink(missing_ok=True)
+    for name, frame in NUMBERS[summary.task.name].items():
+        numbers = frame(summary)
+        if len(numbers):
+            numbers.to_csv(out / f"{name}.csv", index=False)
 
 
 def render(summary: Summary, pictures: Sequence[Picture]) -> str:
@@ -77,12 +133,24 @@ def render(summary: Summary, pictures: Sequence[Picture]) -> str:
         budget_label=budget_label,
         clips=len(run.clips),
         targets=run.names.targets,
+        called=dict(zip(("one", "several"), summary.task.targets, strict=True)),
         overview=overview_table(summary),
         tables=_tables(summary),
         tests=page_tables(summary),
+        study=study_table(summary) if summary.task is REGRESSION else None,
+        cost=cost_table(summary),
+        minimal=minimal_norm_table(summary),
+        damage=damage_tables(summary),
         tested=any(each.seed.p is not None for each in summary.comparisons),
         facts=[run_table(summary), version_table(summary)],
         pictures=[(picture, base64.b64encode(picture.png).decode("ascii")) for picture in pictures],
+        placed={
+            "study": STUDY_PICTURES,
+            "classes": CLASS_PICTURES,
+            "cost": (COST,),
+            "minimal": (MINIMAL_NORM,),
+            "damage": (DAMAGE,),
+        },
         fold=len(summary.readings) > FEW_READINGS,
         seeds=sorted({len(system.group.seeds) for system in summary.systems}),
     )
@@ -90,4 +158,6 @@ def render(summary: Summary, pictures: Sequence[Picture]) -> str:
 
 def _tables(summary: Summary) -> list[Table]:
     tables = [grid_table(summary), target_table(summary), concept_table(summary)]
+    if summary.task is MULTILABEL:
+        tables += [score_table(summary), robustness_table(summary)]
     return [table for table in [*tables, strength_table(summary)] if table.rows]

@@ -65,6 +65,28 @@ def seed_and_clip_interval(left: Floats, right: Floats, *, paired: bool) -> Inte
     return _ends(np.concatenate(found))
 
 
+def score_interval(left: Floats, right: Floats, *, paired: bool) -> Interval:
+    """Like :func:`seed_and_clip_interval`, for scores that are not a mean over clips.
+
+    Draws of clips in which a score is undefined are left out. A score such as cmAP is a little
+    larger on clips that were drawn with replacement, because some come twice; it is so for both
+    systems.
+
+    Args:
+        left: Score of each seed of one system on each draw of clips, shape (draws, seeds).
+        right: The same of the other, shape (draws, seeds), on the same draws of clips.
+        paired: Whether column i of both belongs to the same seed.
+
+    Returns:
+        Lower and upper end of the interval that holds 95 % of the resampled differences.
+    """
+    draw = np.random.default_rng(0)
+    chosen = _draw_seeds(draw, len(left), left.shape[1])
+    other = chosen if paired else _draw_seeds(draw, len(left), right.shape[1])
+    difference = (chosen * left).sum(axis=1) - (other * right).sum(axis=1)
+    return _ends(difference[~np.isnan(difference)])
+
+
 def _draw_seeds(draw: np.random.Generator, count: int, seeds: int) -> Floats:
     # How often each seed is drawn is all that a mean needs to know.
     return draw.multinomial(seeds, np.full(seeds, 1 / seeds), size=count) / seeds

@@ -12,8 +12,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from steadyear.compare.cells import NORM_LABELS, Attack, Cell, in_order
+from steadyear.compare.contributions import read_contributions
 from steadyear.compare.find import CURE, FACTS, RESULTS, what_is_missing
-from steadyear.compare.per_clip import Names, column, matrix, optional_matrix, read_table
+from steadyear.compare.per_clip import (
+    Names,
+    column,
+    concept_matrix,
+    matrix,
+    optional_matrix,
+    read_table,
+)
+from steadyear.compare.tasks import Task
+
+ROBUSTNESS: Final = ("prs", "drs", "tars")
+"""Robustness scores of single clips, see ``attacks.scores``; in some tables only."""
 
 WANTED: Final = {"experiment": str, "run": str, "system": str, "seed": int}
 
@@ -32,6 +44,10 @@ class Attacked:
         achieved_linf: Largest change, in the domain's unit, shape (clips,).
         achieved_l2: L2 norm of the perturbation, in the domain's unit, shape (clips,).
         snr_db: Signal-to-noise ratio in dB, NaN where no audio exists, shape (clips,).
+        errors: Error of each clip, shape (clips,).
+        robustness: Robustness scores of each clip, shape (clips,), by their name in the table.
+        contributions: What each part adds to attacked minus clean outputs, shape (clips, targets,
+            parts), where the system has parts.
     """
 
     prediction: Floats
@@ -41,6 +57,9 @@ class Attacked:
     achieved_linf: Floats
     achieved_l2: Floats
     snr_db: Floats
+    errors: Floats
+    robustness: dict[str, Floats]
+    contributions: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,7 @@ class Run:
         prediction: Outputs without attack, shape (clips, targets).
         target_concepts: True concepts, shape (clips, concepts), where they exist.
         concepts: Concepts without attack, shape (clips, concepts), where they exist.
+        errors: Error of each clip without attack, shape (clips,).
         attacked: What every attack did.
     """
 
@@ -75,7 +95,13 @@ class Run:
     prediction: Floats
     target_concepts: Floats | None
     concepts: Floats | None
+    errors: Floats
     attacked: dict[Cell, Attacked]
+
+    @property
+    def task(self) -> Task:
+        """What the system does."""
+        return self.names.task
 
     @property
     def title(self) -> str:
@@ -107,9 +133,11 @@ def read_run(folder: Path) -> Run:
     facts = _read_facts(folder / FACTS)
     path = folder / RESULTS
     table, names = read_table(path)
-    cells = _split(table, path)
+    cells = _split(table, names, path)
     first = next(iter(cells.values()))
     targets, concepts = len(names.targets), len(names.concepts)
+    target = matrix(first, "target", targets, path)
+    prediction = matrix(first, "clean_prediction", targets, path)
     return Run(
         folder=folder,
         experiment=facts["experiment"],
@@ -119,24 +147,38 @@ def read_run(folder: Path) -> Run:
         facts=facts,
         names=names,
         clips=tuple(first["clip"].to_pylist()),
-        target=matrix(first, "target", targets, path),
-        prediction=matrix(first, "clean_prediction", targets, path),
+        target=target,
+        prediction=prediction,
         target_concepts=optional_matrix(first, "target_concepts", concepts, path),
-        concepts=optional_matrix(first, "clean_concepts", concepts, path),
+        concepts=concept_matrix(first, "clean_concepts", names, path),
+        errors=_errors(first, "clean_error", prediction, names, path),
         attacked={cell: _attacked(rows, names, path) for cell, rows in cells.items()},
     )
 
 
 def _attacked(rows: pa.Table, names: Names, path: Path) -> Attacked:
+    prediction = matrix(rows, "attacked_prediction", len(names.targets), path)
+    clean = matrix(rows, "clean_prediction", len(names.targets), path)
     return Attacked(
-        prediction=matrix(rows, "attacked_prediction", len(names.targets), path),
-        concepts=optional_matrix(rows, "attacked_concepts", len(names.concepts), path),
+        prediction=prediction,
+        concepts=concept_matrix(rows, "attacked_concepts", names, path),
         success=column(rows, "success"),
         gradient_queries=column(rows, "gradient_queries"),
         achieved_linf=column(rows, "achieved_linf"),
         achieved_l2=column(rows, "achieved_l2"),
         snr_db=column(rows, "snr_db"),
+        errors=_errors(rows, "attacked_error", prediction, names, path),
+        robustness={name: column(rows, name) for name in ROBUSTNESS if name in rows.column_names},
+        contributions=read_contributions(rows, names, clean, prediction, path),
     )
+
+
+def _errors(rows: pa.Table, name: str, prediction: Floats, names: Names, path: Path) -> Floats:
+    if not names.task.mean_over_clips:
+        return column(rows, name)
+    # The table's own errors are of single precision.
+    target = matrix(rows, "target", len(names.targets), path)
+    return np.asarray(np.abs(prediction - target).mean(axis=1), dtype=np.float64)
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
@@ -151,7 +193,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
     return known
 
 
-def _split(table: pa.Table, path: Path) -> dict[Cell, pa.Table]:
+def _split(table: pa.Table, names: Names, path: Path) -> dict[Cell, pa.Table]:
     keys = zip(
         *(table[name].to_pylist() for name in ("attack", "domain", "norm", "budget")), strict=True
     )
@@ -160,7 +202,8 @@ def _split(table: pa.Table, path: Path) -> dict[Cell, pa.Table]:
         if norm not in NORM_LABELS:
             known = ", ".join(NORM_LABELS)
             raise ValueError(f"{path} has an attack in norm {norm!r}; compare knows {known}.")
-        rows.setdefault(Cell(Attack(name, domain, norm), budget), []).append(row)
+        attack = Attack(name, domain, norm, name in names.minimal_norm)
+        rows.setdefault(Cell(attack, budget), []).append(row)
     cells = {cell: table.take(rows[cell]).sort_by("index") for cell in in_order(rows)}
     _check_clips(cells, path)
     return cells

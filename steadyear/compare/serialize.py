@@ -8,9 +8,14 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from steadyear.compare.cells import Attack, Cell
+from steadyear.compare.cost import cost_json
+from steadyear.compare.damage import KINDS, Damage, find_damage
+from steadyear.compare.minimal_norm import minimal_norm_json
 from steadyear.compare.pairs import Comparison
+from steadyear.compare.paper import study_json
 from steadyear.compare.statistics import PARTS, Scores, Spread
 from steadyear.compare.summary import Summary, System
+from steadyear.compare.tasks import REGRESSION, Task
 
 FORMAT: Final = 1
 
@@ -28,6 +33,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
     run = summary.systems[0].group.runs[0]
     return {
         "format": FORMAT,
+        **_task(summary),
         "clips": len(run.clips),
         "targets": list(run.names.targets),
         "grid": [
@@ -39,7 +45,18 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "readings": list(summary.readings),
         "comparisons": [_comparison(each) for each in summary.comparisons],
         "systems": [_system(each) for each in summary.systems],
+        **({"study": _finite(study_json(summary))} if summary.task is REGRESSION else {}),
+        "cost": cost_json(summary),
+        "minimal_norm": minimal_norm_json(summary),
+        "damage": [_damage(each) for each in find_damage(summary)],
     }
+
+
+def _task(summary: Summary) -> dict[str, Any]:
+    # As in tables of clips, regression goes without saying.
+    task, size = summary.task, summary.decibels
+    named = {} if task is REGRESSION else {"task": task.name}
+    return named | ({} if size is None else {"z_unit_db": size})
 
 
 def _attack(attack: Attack) -> dict[str, Any]:
@@ -75,14 +92,33 @@ def _system(system: System) -> dict[str, Any]:
         "concepts": list(run.names.concepts),
         "runs": [_finite(each.facts) for each in system.group.runs],
         "fit_seconds": _spread(system.fit_seconds),
-        "clean": _scores(system.clean),
-        "attacked": [{**_cell(cell), **_scores(each)} for cell, each in system.attacked.items()],
+        "clean": _scores(run.task, system.clean),
+        "attacked": [
+            {**_cell(cell), **_scores(run.task, each)} for cell, each in system.attacked.items()
+        ],
     }
 
 
-def _scores(scores: Scores[Spread]) -> dict[str, Any]:
+def _damage(damage: Damage) -> dict[str, Any]:
+    values = {kind: damage.over_clips(change) for kind, change in KINDS.items()}
     return {
-        part: {name: _spread(each) for name, each in getattr(scores, part).items()}
+        "label": damage.system.label,
+        "parts": list(damage.parts),
+        "probe_r2": {part: _spread(each) for part, each in damage.probe_r2.items()},
+        "targets": {
+            target: {
+                part: {kind: _spread(values[kind][target][part]) for kind in KINDS}
+                for part in damage.parts
+            }
+            for target in damage.targets
+        },
+    }
+
+
+def _scores(task: Task, scores: Scores[Spread]) -> dict[str, Any]:
+    names = {part: part for part in PARTS} | {"of_targets": task.target.key}
+    return {
+        names[part]: {name: _spread(each) for name, each in getattr(scores, part).items()}
         for part in PARTS
     }
 

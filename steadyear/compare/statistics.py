@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from steadyear.compare.regression_scores import pearson
 from steadyear.compare.runs import Attacked, Floats, Run
 
 T = TypeVar("T")
@@ -48,41 +49,20 @@ class Scores(Generic[T]):
 
     Attributes:
         metrics: Numbers by name; see :func:`clean_scores` and :func:`attacked_scores`.
-        target_pearson: Pearson's r over clips of each target.
+        of_targets: The task's score of each target.
         concept_pearson: Pearson's r over clips of each concept; empty without concepts.
         concept_mae: Mean absolute error of each concept, as above.
         concept_change: Mean absolute change of each concept under attack, as above.
     """
 
     metrics: dict[str, T] = field(default_factory=dict)
-    target_pearson: dict[str, T] = field(default_factory=dict)
+    of_targets: dict[str, T] = field(default_factory=dict)
     concept_pearson: dict[str, T] = field(default_factory=dict)
     concept_mae: dict[str, T] = field(default_factory=dict)
     concept_change: dict[str, T] = field(default_factory=dict)
 
 
-PARTS = ("metrics", "target_pearson", "concept_pearson", "concept_mae", "concept_change")
-
-
-def pearson(prediction: Floats, target: Floats) -> Floats:
-    """Pearson's r over clips, one per column.
-
-    Args:
-        prediction: Predicted values, shape (clips, columns).
-        target: True values, shape (clips, columns).
-
-    Returns:
-        Correlations, shape (columns,); NaN where a column is constant or not finite.
-    """
-    columns = zip(prediction.T, target.T, strict=True)
-    return np.asarray([_correlation(left, right) for left, right in columns], dtype=np.float64)
-
-
-def _correlation(left: Floats, right: Floats) -> float:
-    both = np.stack([left, right])
-    if both.shape[1] < 2 or not np.isfinite(both).all() or (np.ptp(both, axis=1) == 0).any():
-        return math.nan
-    return float(np.asarray(np.corrcoef(both))[0, 1])
+PARTS = ("metrics", "of_targets", "concept_pearson", "concept_mae", "concept_change")
 
 
 def clean_scores(run: Run) -> Scores[float]:
@@ -92,48 +72,58 @@ def clean_scores(run: Run) -> Scores[float]:
         run: The run.
 
     Returns:
-        Scores with the metrics ``pearson`` (mean over targets), ``mae``, ``lowest`` and ``highest``
-        prediction; and ``concept_pearson`` and ``concept_mae`` (means over concepts) where
-        concepts exist.
+        Scores with the metrics of the task; ``clip_error``, the mean of the errors of the clips,
+        where the task is not scored by that; and ``concept_pearson`` and ``concept_mae`` (means
+        over concepts) where concepts exist.
     """
-    return _scores(run, run.prediction, run.concepts)
+    return _scores(run, run.prediction, run.errors, run.concepts)
 
 
-def attacked_scores(run: Run, attacked: Attacked) -> Scores[float]:
+def attacked_scores(run: Run, attacked: Attacked, clean: Scores[float]) -> Scores[float]:
     """Score a run under one attack at one budget.
 
     Args:
         run: The run.
         attacked: What the attack did to it.
+        clean: Its scores without attack.
 
     Returns:
-        The scores of :func:`clean_scores` and the metrics ``delta_mae`` (attacked minus clean),
-        ``success_rate``, and the means over clips of ``gradient_queries``, ``achieved_linf``,
-        ``achieved_l2`` and ``snr_db`` (over the clips that have one).
+        The scores of :func:`clean_scores` and the metrics of the task's loss, ``success_rate``, and
+        the means over clips of ``gradient_queries``, ``achieved_linf``, ``achieved_l2`` and
+        ``snr_db`` (over the clips that have one); robustness scores: ``prs``, ``drs`` and ``tars``,
+        means over clips, where every clip has one, and ``prs_<score>``, that of the data set, where
+        the task has one.
     """
-    scores = _scores(run, attacked.prediction, attacked.concepts)
-    scores.metrics["delta_mae"] = scores.metrics["mae"] - _mae(run.prediction, run.target)
+    scores = _scores(run, attacked.prediction, attacked.errors, attacked.concepts)
+    task = run.task
+    before, after = clean.metrics[task.score.key], scores.metrics[task.score.key]
+    scores.metrics[task.loss.key] = task.lost(before, after)
     scores.metrics["success_rate"] = float(attacked.success.mean())
     scores.metrics["gradient_queries"] = float(attacked.gradient_queries.mean())
     scores.metrics["achieved_linf"] = float(attacked.achieved_linf.mean())
     scores.metrics["achieved_l2"] = float(attacked.achieved_l2.mean())
     heard = attacked.snr_db[~np.isnan(attacked.snr_db)]
     scores.metrics["snr_db"] = float(heard.mean()) if heard.size else math.nan
+    scores.metrics.update(_robustness(attacked))
+    if task.robustness is not None:
+        scores.metrics[f"prs_{task.score.key}"] = task.robustness(before, after)
     if attacked.concepts is not None and run.concepts is not None:
         change = np.abs(attacked.concepts - run.concepts).mean(axis=0)
         scores.concept_change.update(_named(run.names.concepts, change))
     return scores
 
 
-def _scores(run: Run, prediction: Floats, concepts: Floats | None) -> Scores[float]:
-    per_target = pearson(prediction, run.target)
-    metrics = {
-        "pearson": float(per_target.mean()),
-        "mae": _mae(prediction, run.target),
-        "lowest": float(prediction.min()),
-        "highest": float(prediction.max()),
-    }
-    scores = Scores(metrics, _named(run.names.targets, per_target))
+def _robustness(attacked: Attacked) -> dict[str, float]:
+    # Attacks without a target leave DRS and TARS empty.
+    known = {name: each for name, each in attacked.robustness.items() if not np.isnan(each).any()}
+    return {name: float(each.mean()) for name, each in known.items()}
+
+
+def _scores(run: Run, prediction: Floats, errors: Floats, concepts: Floats | None) -> Scores[float]:
+    metrics, of_targets = run.task.figures(prediction, run.target, run.names.targets)
+    if not run.task.mean_over_clips:
+        metrics["clip_error"] = float(errors.mean())
+    scores = Scores(metrics, of_targets)
     if concepts is not None and run.target_concepts is not None:
         per_concept = pearson(concepts, run.target_concepts)
         error = np.abs(concepts - run.target_concepts).mean(axis=0)
@@ -144,10 +134,6 @@ def _scores(run: Run, prediction: Floats, concepts: Floats | None) -> Scores[flo
         scores.concept_pearson.update(_named(run.names.concepts, per_concept))
         scores.concept_mae.update(_named(run.names.concepts, error))
     return scores
-
-
-def _mae(prediction: Floats, target: Floats) -> float:
-    return float(np.abs(prediction - target).mean())
 
 
 def _named(names: Sequence[str], values: Floats) -> dict[str, float]:

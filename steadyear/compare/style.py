@@ -105,6 +105,7 @@ def legend(axes: Axes, figure: Figure) -> None:
     # Inches: about 0.085 per character, and 0.65 for the sample and the gap.
     entry = 0.085 * max(map(len, labels)) + 0.65
     columns = min(len(labels), max(1, int(figure.get_figwidth() / entry)))
+    lines = -(-len(labels) // columns)
     # The legend's lines come on top of the panels' height, so that many systems do not flatten them.
-    figure.set_figheight(figure.get_figheight() + 0.19 * (-(-len(labels) // columns) - 1))
-    figure.legend(handles, labels, loc="outside upper center", ncols=columns)
+    figure.set_figheight(figure.get_figheight() + 0.19 * (lines - 1))
+    figure.legend(handles, labels, loc="outside upper center", ncols=-(-len(labels) // lines))

@@ -6,8 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steadyear.compare.cells import Attack, Cell, in_order
-from steadyear.compare.groups import Group, missing_cells, notes, rounded_targets
+from steadyear.compare.cells import Attack, Cell, damaging, in_order
+from steadyear.compare.groups import (
+    Group,
+    different_z_units,
+    missing_cells,
+    notes,
+    rounded_targets,
+    z_units,
+)
 from steadyear.compare.pairs import Comparison, compare_pairs
 from steadyear.compare.readings import read_pairs
 from steadyear.compare.statistics import (
@@ -17,6 +24,7 @@ from steadyear.compare.statistics import (
     clean_scores,
     pool,
 )
+from steadyear.compare.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,8 @@ class Summary:
     Attributes:
         systems: The systems, sorted by label.
         cells: Every attack and budget that at least one run has, in order.
-        headline: The strongest attack at its largest budget.
+        headline: The strongest attack at its largest budget, never one that minimises the norm
+            where there is another.
         warnings: What a reader must know before comparing.
         readings: One sentence per pair of systems.
         comparisons: Tests of every pair of systems under the headline attack.
@@ -60,6 +69,17 @@ class Summary:
     warnings: tuple[str, ...]
     readings: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
+
+    @property
+    def task(self) -> Task:
+        """What all systems do."""
+        return self.systems[0].group.runs[0].task
+
+    @property
+    def decibels(self) -> float | None:
+        """What one z-unit is in dB, where it is known and the same for all runs."""
+        found = z_units([each.group for each in self.systems])
+        return next(iter(found)) if len(found) == 1 else None
 
     @property
     def attacks(self) -> tuple[Attack, ...]:
@@ -92,22 +112,23 @@ def summarize(groups: Sequence[Group], warnings: Sequence[str] = ()) -> Summary:
     cells = tuple(in_order(cell for each in groups for cell in each.cells))
     headline = strongest(systems, cells)
     found = [*warnings, *notes(groups), *rounded_targets(groups), *missing_cells(groups)]
-    found += _undefined(systems)
+    found += [*different_z_units(groups, cells), *_undefined(systems)]
     scores = {each.label: (each.clean, each.attacked.get(headline)) for each in systems}
     return Summary(
         systems,
         cells,
         headline,
         tuple(found),
-        tuple(read_pairs(headline, scores)),
+        tuple(read_pairs(systems[0].group.runs[0].task, headline, scores)),
         compare_pairs(groups, headline),
     )
 
 
 def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:
-    """Find the headline: the attack with the largest mean attacked MAE at its largest budget.
+    """Find the headline: the attack that hurts most, on average, at its largest budget.
 
-    A system that did not meet it is left out of the mean.
+    A system that did not meet it is left out of the mean. Attacks that minimise the norm do not take
+    part where there are others.
 
     Args:
         systems: The systems.
@@ -116,10 +137,13 @@ def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:
     Returns:
         The attack at its largest budget.
     """
-    largest = {cell.attack: cell for cell in cells}
+    wanted = damaging(cell.attack for cell in cells)
+    largest = {cell.attack: cell for cell in cells if cell.attack in wanted}
+
+    key = systems[0].group.runs[0].task.strength
 
     def strength(cell: Cell) -> float:
-        met = [each.attacked[cell].metrics["mae"] for each in systems if cell in each.attacked]
+        met = [each.attacked[cell].metrics[key] for each in systems if cell in each.attacked]
         mean = math.fsum(error.mean for error in met) / len(met)
         # An undefined error could not be shown, so it is never the headline if another exists.
         return mean if math.isfinite(mean) else -math.inf
@@ -128,21 +152,21 @@ def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:
 
 
 def _summarize_system(group: Group) -> System:
+    clean = {run.seed: clean_scores(run) for run in group.runs}
     attacked = {
         cell: pool(
             {
-                run.seed: attacked_scores(run, run.attacked[cell])
+                run.seed: attacked_scores(run, run.attacked[cell], clean[run.seed])
                 for run in group.runs
                 if cell in run.attacked
             }
         )
         for cell in group.cells
     }
-    clean = pool({run.seed: clean_scores(run) for run in group.runs})
     times = {run.seed: run.fit_seconds for run in group.runs}
     return System(
         group,
-        clean,
+        pool(clean),
         attacked,
         Spread({seed: value for seed, value in times.items() if value is not None}),
     )
@@ -154,11 +178,8 @@ def _undefined(systems: Sequence[System]) -> list[str]:
         conditions = {"without attack": system.clean}
         conditions |= {f"under {cell.label}": each for cell, each in system.attacked.items()}
         for condition, scores in conditions.items():
-            bad = [key for key, each in scores.target_pearson.items() if math.isnan(each.mean)]
+            bad = [key for key, each in scores.of_targets.items() if math.isnan(each.mean)]
             if bad:
-                names = ", ".join(bad)
-                lines.append(
-                    f"{system.label} {condition}: Pearson's r is undefined for {names}, because "
-                    "a prediction or a target is constant or not finite."
-                )
+                task = system.group.runs[0].task
+                lines.append(f"{system.label} {condition}: {task.undefined.format(', '.join(bad))}")
     return lines

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from steadyear.compare.cells import Cell, in_decibels
 from steadyear.compare.statistics import Scores, Spread
 from steadyear.compare.summary import Summary, System
+from steadyear.compare.tasks import Task
 
 MISSING = "—"
 WIDTH = 100
-GRID_CAPTION = (
-    "attacked MAE; compare inside a line only, budgets of different attacks are not alike"
-)
 
 
 def show(spread: Spread | None, digits: int = 3) -> str:
@@ -58,23 +57,25 @@ def overview(summary: Summary) -> tuple[list[str], list[list[str]]]:
     Returns:
         Header and rows; the columns ``att.`` belong to the headline attack.
     """
-    header = ["system", "seeds", "clean r", "clean MAE", "att. r", "att. MAE", "ΔMAE"]
-    header += ["range", "grads", "fit [s]"]
+    task = summary.task
+    scores = [column.head for column in task.columns] + ["range"] * task.has_range
+    header = ["system", "seeds", *scores, "grads", "fit [s]"]
     return header, [_overview_row(each, summary) for each in summary.systems]
 
 
 def _overview_row(system: System, summary: Summary) -> list[str]:
     attacked = system.attacked.get(summary.headline)
     metrics = attacked.metrics if attacked else {}
+    scores = [
+        show((metrics if column.attacked else system.clean.metrics).get(column.key), column.digits)
+        for column in summary.task.columns
+    ]
+    if summary.task.has_range:
+        scores.append(show_range(attacked))
     return [
         system.label,
         str(len(system.group.seeds)),
-        show(system.clean.metrics["pearson"], 2),
-        show(system.clean.metrics["mae"]),
-        show(metrics.get("pearson"), 2),
-        show(metrics.get("mae")),
-        show(metrics.get("delta_mae")),
-        show_range(attacked),
+        *scores,
         show(metrics.get("gradient_queries"), 0).removesuffix("±0"),
         show(system.fit_seconds, 0),
     ]
@@ -90,10 +91,8 @@ def overview_caption(summary: Summary) -> str:
         The caption.
     """
     return (
-        "r = Pearson's r over clips, mean over targets; MAE = mean absolute error; "
-        f"att. = under {summary.headline.label}; Δ = attacked minus clean; "
-        "range = lowest..highest attacked prediction of all seeds; "
-        "grads = gradient queries per clip; fit = training time. "
+        f"{summary.task.glossary}; att. = under {summary.headline.label}; "
+        f"{summary.task.loss_glossary}; grads = gradient queries per clip; fit = training time. "
         f"{spread_caption(summary)}"
     )
 
@@ -113,22 +112,53 @@ def spread_caption(summary: Summary) -> str:
 
 
 def grid(summary: Summary) -> tuple[list[str], list[list[str]]]:
-    """The table of attacked MAE with one row per attack and budget.
+    """The table of the attacked score with one row per attack and budget.
 
     Args:
         summary: The comparison.
 
     Returns:
-        Header and rows, the clean MAE first.
+        Header and rows, the clean score first.
     """
+    key = summary.task.score.key
     header = ["attack", "budget", *(system.label for system in summary.systems)]
-    clean = [show(system.clean.metrics["mae"]) for system in summary.systems]
+    clean = [show(system.clean.metrics[key]) for system in summary.systems]
     rows = [["clean", MISSING, *clean]]
     for cell in summary.cells:
         scores = [system.attacked.get(cell) for system in summary.systems]
-        values = [show(each.metrics["mae"]) if each else MISSING for each in scores]
-        rows.append([cell.attack.label, cell.amount, *values])
+        values = [show(each.metrics[key]) if each else MISSING for each in scores]
+        rows.append([cell.attack.label, amount(cell, summary.decibels), *values])
     return header, rows
+
+
+def grid_caption(task: Task) -> str:
+    """Say what :func:`grid` shows.
+
+    Args:
+        task: What the systems do.
+
+    Returns:
+        The caption.
+    """
+    score = task.score.label
+    return (
+        f"attacked {score}; compare inside a line only, budgets of different attacks are not alike"
+    )
+
+
+def amount(cell: Cell, decibels: float | None) -> str:
+    """Write budget and unit, with decibels where they are known.
+
+    Args:
+        cell: Attack and budget.
+        decibels: What one z-unit is in dB.
+
+    Returns:
+        The text.
+    """
+    if decibels is None or not cell.bounded or not in_decibels(cell.attack):
+        return cell.amount
+    return f"{cell.amount} ({cell.budget * decibels:.2g} dB)"
 
 
 def format_table(

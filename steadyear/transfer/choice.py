@@ -55,8 +55,7 @@ def _follows_gradient(runs: Sequence[Run], cell: Cell) -> bool:
 
 
 def _strength(runs: Sequence[Run], cell: Cell) -> float:
-    errors = [np.abs(run.attacked[cell].prediction - run.target).mean() for run in runs]
-    return float(np.mean(errors))
+    return float(np.mean([run.attacked[cell].errors.mean() for run in runs]))
 
 
 def _lacking(runs: Sequence[Run], name: str | None) -> str:

@@ -156,3 +156,17 @@ def test_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_impossible_settings_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match=name):
         LogMel(**{**TINY, name: 0})
+
+
+def test_subtracting_the_median_removes_level_and_steady_noise():
+    torch.manual_seed(0)
+    frontend = LogMel(256, 128, 16, sample_rate=8000, mean=0.0, std=1.0, subtract_median=True)
+    plain = LogMel(256, 128, 16, sample_rate=8000, mean=0.0, std=1.0)
+    x = 0.1 * torch.randn(2, 8000)
+    raw, less = plain.analyse(x), frontend.analyse(x)
+    expected = raw - torch.quantile(raw, 0.5, dim=-1, keepdim=True, interpolation="lower")
+    torch.testing.assert_close(less, expected)
+    # Much fainter: the same spectrogram.
+    torch.testing.assert_close(frontend.analyse(0.01 * x), less, atol=1e-3, rtol=0)
+    assert frontend.settings != plain.settings
+    assert frontend.from_power(plain.power(x)).median(-1).values.abs().max() == 0

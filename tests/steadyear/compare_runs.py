@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from sklearn.metrics import label_ranking_average_precision_score
 
 GRID = tuple((name, budget) for name in ("noise", "fgsm", "pgd") for budget in (0.01, 0.03, 0.1))
 TARGETS = ("valence", "energy", "tension", "anger", "fear", "happy", "sad", "tender")
 CONCEPTS = ("melody", "articulation", "rhythm", "dissonance", "minor")
+BIRDS = ("wren", "robin", "tit", "owl", "crow", "finch", "swift", "dodo")
 POWER = {"noise": 0.2, "fgsm": 2.0, "pgd": 5.0}
 
 
@@ -32,6 +34,7 @@ def write_run(
     shift: float | None = None,
     constant: bool = False,
     data_seed: int = 0,
+    parts: Sequence[str] = (),
 ) -> Path:
     """Write one run folder.
 
@@ -56,6 +59,9 @@ def write_run(
         if shift is not None:
             moved = clean + shift * budget
         moved_concepts = clean_concepts + draw.normal(scale=size, size=clean_concepts.shape)
+        shares = draw.normal(size=(*clean.shape, len(parts))) if parts else np.zeros((clips, 1, 0))
+        if parts:
+            shares[..., -1] = moved - clean - shares[..., :-1].sum(axis=2)
         rows += [
             {
                 "clip": f"{clip:03d}.mp3",
@@ -78,12 +84,19 @@ def write_run(
                 "success": bool(clip % 2),
                 "gradient_queries": {"noise": 0, "fgsm": 1, "pgd": 40}[attack],
             }
+            | ({"contributions": shares[clip].ravel()} if parts else {})
             for clip in draw.permutation(clips)
         ]
-    write_table(folder, rows, targets, concepts)
+    write_table(folder, rows, targets, concepts, parts)
+    write_facts(folder, experiment, system, seed)
+    return folder
+
+
+def write_facts(folder: Path, experiment: str, system: str, seed: int) -> None:
+    """Write `run.json`."""
     facts = {
         "experiment": experiment,
-        "run": name,
+        "run": folder.name,
         "seed": seed,
         "system": system,
         "fit_seconds": 100.0 + 20 * seed,
@@ -94,11 +107,97 @@ def write_run(
         "created": "2026-01-01T12:00:00",
     }
     (folder / "run.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def write_bird_run(
+    root: Path,
+    system: str = "ordinary",
+    seed: int = 0,
+    *,
+    clips: int = 40,
+    classes: Sequence[str] = BIRDS,
+    grid: Sequence[tuple[str, float]] = GRID,
+    weakness: float = 1.0,
+    absent: Sequence[str] = BIRDS[-1:],
+    decibels: float | None = 4.5,
+    scores: bool = True,
+    about: dict[str, Any] | None = None,
+) -> Path:
+    """Write one run folder of a multi-label task.
+
+    Logits say the labels with noise, and attacks pull them towards the wrong labels; `absent`
+    classes have no label, and every fifth clip has none.
+    """
+    folder = root / "birds" / f"{system}-seed{seed}"
+    folder.mkdir(parents=True)
+    target = (np.random.default_rng(0).random((clips, len(classes))) < 0.3).astype(float)
+    target[:, [name in absent for name in classes]] = 0
+    target[::5] = 0
+    draw = np.random.default_rng([seed, *system.encode()])
+    clean = np.round(2 * target - 1 + draw.normal(size=target.shape), 1)
+    rows: list[dict[str, Any]] = []
+    for attack, budget in grid:
+        size = weakness * POWER[attack] * budget
+        moved = clean - 2 * size * target + draw.normal(scale=size, size=clean.shape)
+        errors = {"clean": clip_errors(clean, target), "attacked": clip_errors(moved, target)}
+        robust = np.minimum(1, np.exp(1 - (errors["attacked"] + 1) / (errors["clean"] + 1)))
+        aimed = {"drs": robust**2, "tars": robust / 2}
+        rows += [
+            {
+                "clip": f"{clip:03d}.ogg",
+                "index": int(clip),
+                "attack": attack,
+                "domain": "spectrogram",
+                "norm": "linf",
+                "budget": budget,
+                "achieved_linf": budget,
+                "achieved_l2": budget * 200,
+                "snr_db": None,
+                "target": target[clip],
+                "clean_prediction": clean[clip],
+                "attacked_prediction": moved[clip],
+                "target_concepts": None,
+                "clean_concepts": None,
+                "attacked_concepts": None,
+                "clean_error": errors["clean"][clip],
+                "attacked_error": errors["attacked"][clip],
+                "success": bool(clip % 2),
+                "gradient_queries": {"noise": 0, "fgsm": 1, "pgd": 40}[attack],
+            }
+            | ({"prs": robust[clip]} if scores else {})
+            | {
+                key: each[clip] if attack == "pgd" else None
+                for key, each in aimed.items()
+                if scores
+            }
+            for clip in draw.permutation(clips)
+        ]
+    meaning = {"task": "multilabel"} | ({} if decibels is None else {"z_unit_db": decibels})
+    write_table(folder, rows, classes, (), about=meaning | (about or {}))
+    write_facts(folder, "birds", system, seed)
     return folder
 
 
+def clip_errors(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """1 - label ranking average precision, and the strongest alarm of clips without labels."""
+    alarms = 1 / (1 + np.exp(-logits.max(axis=1)))
+    return np.array(
+        [
+            1 - label_ranking_average_precision_score(labels[None], scores[None])
+            if labels.any()
+            else alarm
+            for scores, labels, alarm in zip(logits, target, alarms, strict=True)
+        ]
+    )
+
+
 def write_table(
-    folder: Path, rows: list[dict[str, Any]], targets: Sequence[str], concepts: Sequence[str]
+    folder: Path,
+    rows: list[dict[str, Any]],
+    targets: Sequence[str],
+    concepts: Sequence[str],
+    parts: Sequence[str] = (),
+    about: dict[str, Any] | None = None,
 ) -> None:
     """Write rows as `robustness.parquet` with the names in its metadata."""
     lists = {
@@ -113,7 +212,18 @@ def write_table(
         )
     }
     types = lists | {"snr_db": pa.float64(), "index": pa.int64()}
+    types |= dict.fromkeys(("prs", "drs", "tars"), pa.float64())
+    types["contributions"] = pa.list_(pa.float64())
     columns = {key: pa.array([row[key] for row in rows], types.get(key)) for key in rows[0]}
-    names = {"target_names": list(targets), "concept_names": list(concepts), "stage": "test"}
+    names: dict[str, Any] = {
+        "target_names": list(targets),
+        "concept_names": list(concepts),
+        "stage": "test",
+    }
+    if parts:
+        names["part_names"] = list(parts)
+    if "remainder" in parts:
+        names["part_r2"] = [0.5] * (len(parts) - 1)
+    names |= about or {}
     table = pa.table(columns).replace_schema_metadata({"steadyear": json.dumps(names)})
     pq.write_table(table, folder / "robustness.parquet")

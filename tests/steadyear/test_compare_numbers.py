@@ -15,9 +15,10 @@ from steadyear.compare import Summary, compare
 from steadyear.compare.cells import Attack, Cell
 from steadyear.compare.find import find_runs
 from steadyear.compare.groups import group
+from steadyear.compare.regression_scores import pearson
 from steadyear.compare.runs import read_run
 from steadyear.compare.serialize import summary_json
-from steadyear.compare.statistics import Spread, pearson
+from steadyear.compare.statistics import Spread
 from steadyear.compare.summary import summarize
 
 PGD = Cell(Attack("pgd", "spectrogram", "linf"), 0.1)
@@ -84,8 +85,8 @@ def test_an_attack_that_shifts_every_output_keeps_r_and_costs_its_shift(tmp_path
     run = system.group.runs[0]
     expected = 10 + float((run.prediction - run.target).mean())
     assert attacked.metrics["mae"].mean == pytest.approx(expected, rel=1e-6)
-    for name, clean in system.clean.target_pearson.items():
-        assert attacked.target_pearson[name].mean == pytest.approx(clean.mean, abs=1e-5)
+    for name, clean in system.clean.of_targets.items():
+        assert attacked.of_targets[name].mean == pytest.approx(clean.mean, abs=1e-5)
 
 
 def test_concepts_are_scored_where_they_exist(tmp_path: Path) -> None:
