@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from steadyear.compare.cells import NORM_LABELS, Cell
 from steadyear.compare.pages import Table
@@ -170,6 +171,10 @@ def draw_minimal_norms(summary: Summary) -> Figure | None:
         for norms in systems:
             _curve(axis, norms, sizes, summary.systems.index(norms.system))
         axis.set_xscale("log")
+        # Norms span about a decade, where the usual labels of minor ticks overlap.
+        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlim(sizes[0], sizes[-1])
         axis.set_ylim(-0.03, 1.03)
         axis.set_title(cell.attack.name, fontweight="bold")

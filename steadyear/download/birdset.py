@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from datamodules.birdset_archive import unpack
 from datamodules.birdset_layout import PRETRAINING, SHARDS
 from steadyear.download.hub import RemoteFile, Repository, free_bytes, gigabytes, require_space
 
@@ -43,6 +44,10 @@ def main(args: Sequence[str] | None = None) -> None:
     _remember(root, repository)
     for file in missing:
         repository.fetch(file, root)
+    if options.name == NOISE:
+        # Augmentation reads files; no data module would unpack them.
+        folder = root / NOISE
+        unpack(sorted(folder.glob("*.tar.gz")), folder / "unpacked")
     print(f"{options.name} is complete in {root / options.name}")
 
 

@@ -7,10 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 
+import numpy as np
 import pytest
+import soundfile
 from hub_server import COMMIT, hub
 
+from datamodules.augmentation import NoCall
 from steadyear.__main__ import main
 from steadyear.download.birdset import wanted
 from steadyear.download.hub import RemoteFile
@@ -118,6 +122,16 @@ def test_a_hub_that_does_not_know_it(server, published, tmp_path, capsys):
     with pytest.raises(SystemExit):
         birdset(tmp_path / "data")
     assert "did not answer as expected" in capsys.readouterr().err
+
+
+def test_noise_is_unpacked_for_augmentation(server, published, tmp_path):
+    (published / "dcase18").mkdir()
+    sound = tmp_path / "wind.wav"
+    soundfile.write(sound, 0.1 * np.random.default_rng(0).standard_normal(8000), 8000)
+    with tarfile.open(published / "dcase18" / "dcase18_shard_0001.tar.gz", "w:gz") as archive:
+        archive.add(sound, "some/folder/wind.wav")
+    main(["data", "birdset", "dcase18", "--root", str(tmp_path / "data")])
+    assert len(NoCall(str(tmp_path / "data" / "dcase18")).files) == 1
 
 
 def test_too_little_room(server, tmp_path, capsys, monkeypatch):
