@@ -8,22 +8,35 @@
 True
 """
 
+from attacks.auto_pgd import APGD
 from attacks.balls import L2, Ball, Linf, NormBall, Unbounded
 from attacks.base import Attack, AttackResult, Probe, Problem
+from attacks.class_objectives import DLR, ClassObjective, CrossEntropy, Margin, TargetedDLR
+from attacks.curves import RobustCurve, robust_curve
 from attacks.draws import Draws
 from attacks.embedding_objectives import EmbeddingDissimilarity, PrototypeActivation
+from attacks.ensemble import AudioAutoAttack, Cost
 from attacks.gradient import BIM, FGSM, PGD
+from attacks.label_objectives import HideLabels, LabelMargin, ShowLabels
 from attacks.minimal_norm import DDN, FMN, MinimalNorm
 from attacks.mode import attack_mode
+from attacks.momentum import MIFGSM, NIFGSM
 from attacks.multilabel_objectives import MultiLabelObjective, OutputLoss
 from attacks.noise import Noise
 from attacks.objectives import (
     AbsoluteError,
-    CrossEntropy,
+    Huber,
     Objective,
     RegressionObjective,
+    Shift,
     SquaredError,
     Towards,
+)
+from attacks.ranking_objectives import (
+    MultiLabelDLR,
+    PairwiseRanking,
+    ScaleFreeHinge,
+    TopK,
 )
 from attacks.scores import (
     RobustnessScores,
@@ -33,36 +46,57 @@ from attacks.scores import (
 )
 from attacks.sign_adam import SignAdam, output_correlation
 from attacks.sizes import l2_norm, linf_norm, snr_db
+from attacks.square import Square
 from attacks.views import View, inject, prediction_of
 
 __all__ = [
+    "APGD",
     "BIM",
     "DDN",
+    "DLR",
     "FGSM",
     "FMN",
     "L2",
+    "MIFGSM",
+    "NIFGSM",
     "PGD",
     "AbsoluteError",
     "Attack",
     "AttackResult",
+    "AudioAutoAttack",
     "Ball",
+    "ClassObjective",
+    "Cost",
     "CrossEntropy",
     "Draws",
     "EmbeddingDissimilarity",
+    "HideLabels",
+    "Huber",
+    "LabelMargin",
     "Linf",
+    "Margin",
     "MinimalNorm",
+    "MultiLabelDLR",
     "MultiLabelObjective",
     "Noise",
     "NormBall",
     "Objective",
     "OutputLoss",
+    "PairwiseRanking",
     "Probe",
     "Problem",
     "PrototypeActivation",
     "RegressionObjective",
+    "RobustCurve",
     "RobustnessScores",
+    "ScaleFreeHinge",
+    "Shift",
+    "ShowLabels",
     "SignAdam",
+    "Square",
     "SquaredError",
+    "TargetedDLR",
+    "TopK",
     "Towards",
     "Unbounded",
     "View",
@@ -72,6 +106,7 @@ __all__ = [
     "linf_norm",
     "output_correlation",
     "prediction_of",
+    "robust_curve",
     "robustness_scores",
     "root_mean_squared_error",
     "score_robustness",

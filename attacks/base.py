@@ -41,6 +41,8 @@ class Probe(NamedTuple):
 class Problem:
     """What a solver may ask: values and gradients of the objective, counted.
 
+    ``start`` is the allowed perturbation that the caller wants to begin with, or ``None``.
+
     Args:
         forward: Function of the perturbed tensor.
         x: The clean tensor, shape (batch, ...).
@@ -66,7 +68,9 @@ class Problem:
         self.target = target
         self.clean = clean
         self.attack = attack
+        self.start: Tensor | None = None
         self.gradient_queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
+        self.forward_queries = torch.zeros_like(self.gradient_queries)
         self.sound = torch.ones(len(x), dtype=torch.bool, device=x.device)
 
     def project(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
@@ -93,16 +97,24 @@ class Problem:
 
     def value(self, perturbation: Tensor) -> Tensor:
         """Objective per clip, shape (batch,), without gradient."""
-        return self.attack.objective(self._prediction(perturbation), self.target)
+        return self.attack.objective(self.predict(perturbation), self.target)
 
     def success(self, perturbation: Tensor) -> Tensor:
         """Whether each clip's perturbation reaches the aim, shape (batch,), bool; no gradient."""
-        prediction = self._prediction(perturbation)
+        prediction = self.predict(perturbation)
         return self.attack.objective.success(prediction, self.clean, self.target)
 
     @torch.no_grad()
-    def _prediction(self, perturbation: Tensor) -> Tensor:
-        return self.attack.view.read(self.forward(self.x + perturbation))
+    def predict(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
+        """What the view reads under the perturbation, shape (clips, ...), without gradient.
+
+        Args:
+            perturbation: Perturbations of the clips, shape (clips, ...).
+            clips: Positions of the clips in the batch; ``None`` stands for all of them.
+        """
+        chosen = slice(None) if clips is None else clips
+        self.forward_queries[chosen] += 1
+        return self.attack.view.read(self.forward(self.x[chosen] + perturbation))
 
     def gradient(
         self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None
@@ -143,6 +155,8 @@ class AttackResult:
         success: Whether each clip's attack reached its aim, shape (batch,), bool.
         size: Size of each perturbation in the ball's norm, shape (batch,).
         gradient_queries: Gradients of the objective that each clip cost, shape (batch,), int64.
+        forward_queries: Forward passes without gradient that each clip's search cost beside them,
+            shape (batch,), int64; the two that every attack is measured by are not counted.
     """
 
     adversarial: Tensor
@@ -154,6 +168,7 @@ class AttackResult:
     success: Tensor
     size: Tensor
     gradient_queries: Tensor
+    forward_queries: Tensor
 
 
 class Attack(ABC):
@@ -227,6 +242,7 @@ class Attack(ABC):
         *,
         index: Tensor | None = None,
         generator: torch.Generator | None = None,
+        start: Tensor | None = None,
     ) -> AttackResult:
         """Attack ``model`` at ``x``.
 
@@ -238,28 +254,37 @@ class Attack(ABC):
             index: Stable numbers of the clips, shape (batch,), which key all random numbers;
                 results then do not depend on the batch.
             generator: Source of random numbers for the whole batch, instead of ``index``.
+            start: Perturbation to begin with instead of the attack's own first start, in the shape
+                of the attacked tensor; it is projected. Attacks that begin at the clean clip or
+                have no path ignore it.
 
         Returns:
             The attacked tensor and all that was measured on it.
 
         Raises:
-            ValueError: If the target does not fit, the attacked tensor is not real or not within
-                the bounds, or the first gradient must vanish.
+            ValueError: If the target or the start does not fit, the attacked tensor is not real or
+                not within the bounds, or the first gradient must vanish.
             FloatingPointError: If the model gives values or gradients that are not finite.
         """
         with attack_mode(model, x.device):
             # Clones, because inference tensors cannot enter autograd.
             x = x.detach().clone()
-            with self.view.bind(model, x) as (forward, start):
-                _check_start(start, self.bounds)
-                dtype = start.dtype
+            with self.view.bind(model, x) as (forward, attacked):
+                _check_clean(attacked, self.bounds)
+                dtype = attacked.dtype
                 run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
                 draws = Draws(self.seed, index, generator)
-                start = start if dtype == torch.float64 else start.float()
-                return self._attack(model, run, start, target, draws)
+                attacked = attacked if dtype == torch.float64 else attacked.float()
+                return self._attack(model, run, attacked, target, draws, start)
 
     def _attack(
-        self, model: Model, forward: Model, x: Tensor, target: Tensor | None, draws: Draws
+        self,
+        model: Model,
+        forward: Model,
+        x: Tensor,
+        target: Tensor | None,
+        draws: Draws,
+        start: Tensor | None,
     ) -> AttackResult:
         with torch.no_grad():
             # Clones, because a model may work in place on its input.
@@ -277,6 +302,7 @@ class Attack(ABC):
         read, precision = self.view.read, self.precision
         with crafting_model(model, forward, x, clean, read, precision) as craft:
             problem = Problem(forward, x, reference, clean, self, craft)
+            problem.start = None if start is None else problem.project(_fitting(start, x))
             solution = self.solve(problem, draws).detach()
         # The solver is not trusted: project again, then measure on what is handed out.
         adversarial = self._apply(x, problem.project(solution))
@@ -293,6 +319,7 @@ class Attack(ABC):
                 success=self.objective.success(prediction, clean, reference),
                 size=self.ball.size(adversarial - x),
                 gradient_queries=problem.gradient_queries,
+                forward_queries=problem.forward_queries,
             )
         _check_finite(result, problem)
         return result
@@ -311,7 +338,16 @@ def _in_dtype(forward: Model, dtype: torch.dtype) -> Model:
     return forward if dtype == torch.float32 else lambda x: forward(x.to(dtype))
 
 
-def _check_start(x: Tensor, bounds: Bounds | None) -> None:
+def _fitting(start: Tensor, x: Tensor) -> Tensor:
+    if start.shape != x.shape:
+        raise ValueError(
+            f"The start is a perturbation {tuple(start.shape)}, and the attacked tensor is "
+            f"{tuple(x.shape)}; they need one shape."
+        )
+    return start.detach().to(x)
+
+
+def _check_clean(x: Tensor, bounds: Bounds | None) -> None:
     if not x.is_floating_point():
         raise ValueError(
             f"Gradients need real values, and the attacked tensor is {x.dtype}; name a submodule "

@@ -113,7 +113,9 @@ def _fused(convolution: nn.Module | None, norm: nn.Module | None) -> nn.Module |
     # In half precision the folded weights are rounded too coarsely.
     precise = convolution.weight.dtype in (torch.float32, torch.float64)
     hooked = _hooked(convolution) or _hooked(norm)
-    if not exact or not precise or hooked or norm.running_mean is None:
+    # A model may put itself into train mode within its forward pass.
+    training = convolution.training or norm.training
+    if not exact or not precise or hooked or training or norm.running_mean is None:
         return None
     fused: nn.Module = fuse_conv_bn_eval(convolution, norm)
     if isinstance(fused, nn.Conv2d):

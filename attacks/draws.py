@@ -21,6 +21,7 @@ class Draws:
         index: Stable numbers of the clips, shape (batch,).
         generator: Source of a whole batch; excludes ``index``.
         stream: Second part of every key; restarts and repeated draws use one each.
+        member: Set before the stream in every key; attacks that others are made of use one each.
 
     Raises:
         ValueError: If both ``index`` and ``generator`` are given.
@@ -32,22 +33,35 @@ class Draws:
         index: Tensor | None = None,
         generator: torch.Generator | None = None,
         stream: int = 0,
+        member: str = "",
     ) -> None:
         if index is not None and generator is not None:
             raise ValueError("Give an attack the clips' index or a generator, not both.")
         self.seed = seed
         self.index = index
         self.generator = generator
+        self.member = member
+        key = f"{member}{stream}"
         if index is not None:
-            self._generators = [_keyed(seed, stream, int(i)) for i in index.tolist()]
+            self._generators = [_keyed(seed, key, int(i)) for i in index.tolist()]
         elif generator is not None:
             self._generators = [generator]
         else:
-            self._generators = [_keyed(seed, stream, -1)]
+            self._generators = [_keyed(seed, key, -1)]
 
     def stream(self, number: int) -> Draws:
         """Independent numbers for the same clips."""
-        return Draws(self.seed, self.index, self.generator, number)
+        return Draws(self.seed, self.index, self.generator, number, self.member)
+
+    def part(self, number: int, clips: Tensor) -> Draws:
+        """Independent numbers of one member of an ensemble, for some of the clips.
+
+        Args:
+            number: Which member.
+            clips: Positions of the clips in the batch.
+        """
+        index = None if self.index is None else self.index[clips.to(self.index.device)]
+        return Draws(self.seed, index, self.generator, 0, f"{self.member}{number}.")
 
     def uniform(self, like: Tensor) -> Tensor:
         """Uniform numbers in [-1, 1], of the shape, type and device of ``like``."""
@@ -74,6 +88,6 @@ class Draws:
         return numbers.to(like.device, like.dtype)
 
 
-def _keyed(seed: int, stream: int, index: int) -> torch.Generator:
+def _keyed(seed: int, stream: str, index: int) -> torch.Generator:
     digest = hashlib.blake2b(f"{seed}/{stream}/{index}".encode(), digest_size=7).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest, "big"))

@@ -66,15 +66,20 @@ class PGD(Attack):
 
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Climb from every start and keep each clip's worst result."""
-        best, value = self._climb(problem, draws.stream(0))
+        best, value = self._climb(problem, draws.stream(0), problem.start)
         for restart in range(1, self.restarts):
             other, other_value = self._climb(problem, draws.stream(restart))
             best, value = keep_worse(best, value, other, other_value)
         return best
 
-    def _climb(self, problem: Problem, draws: Draws) -> tuple[Tensor, Tensor]:
+    def _climb(
+        self, problem: Problem, draws: Draws, start: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         x = problem.x
-        point = self.ball.inside(x, draws) if self.random_start else torch.zeros_like(x)
+        if not self.random_start:
+            point = torch.zeros_like(x)
+        else:
+            point = self.ball.inside(x, draws) if start is None else start
         point = problem.project(point)
         best, value = point, x.new_full((len(x),), -torch.inf)
         step = self.relative_step * self.ball.eps

@@ -53,3 +53,8 @@ class OutputLoss(MultiLabelObjective):
                 "choose its reduction accordingly."
             )
         return loss.flatten(1).sum(1) if loss.ndim > 1 else loss
+
+
+def present(target: Tensor) -> Tensor:
+    """Which labels are there, shape of ``target``, bool: those above one half."""
+    return target > 0.5

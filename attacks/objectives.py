@@ -127,6 +127,66 @@ class AbsoluteError(RegressionObjective):
         return self.difference(prediction, target).abs().mean(1)
 
 
+class Huber(RegressionObjective):
+    """Huber loss over the attacked outputs: squared for small errors, absolute for large ones.
+
+    Args:
+        output: Position of the only output to attack; ``None`` attacks all of them.
+        tolerance: The attack succeeds when the mean absolute error over the attacked outputs
+            grows by more than this, in the unit of the target.
+        delta: Error at which the square ends, in the unit of the target; above 0.
+
+    Raises:
+        ValueError: If ``delta`` is not above 0.
+    """
+
+    def __init__(
+        self, output: int | None = None, tolerance: float = 0.1, delta: float = 0.1
+    ) -> None:
+        super().__init__(output, tolerance)
+        if not delta > 0:
+            raise ValueError(f"The delta of Huber is above 0, not {delta}.")
+        self.delta = delta
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean Huber loss per clip."""
+        difference = self.difference(prediction, target)
+        loss = F.huber_loss(
+            difference, torch.zeros_like(difference), reduction="none", delta=self.delta
+        )
+        return loss.mean(1)
+
+
+class Shift(RegressionObjective):
+    """Move the attacked outputs up, or down: the mean signed error.
+
+    Args:
+        output: Position of the only output to attack; ``None`` attacks all of them.
+        tolerance: The attack succeeds when the mean of the attacked outputs has moved by more than
+            this in the wanted direction, in the unit of the target.
+        down: Move down instead of up.
+    """
+
+    def __init__(
+        self, output: int | None = None, tolerance: float = 0.1, down: bool = False
+    ) -> None:
+        super().__init__(output, tolerance)
+        self.down = down
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean signed error per clip, in the wanted direction."""
+        error = self.difference(prediction, target).mean(1)
+        return -error if self.down else error
+
+    def margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        """How far the outputs have moved, minus the tolerance."""
+        return self(prediction, clean) - self.tolerance
+
+    def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
+        """A signed error has no minimum."""
+        return False
+
+
 class Towards(RegressionObjective):
     """Pull the attacked outputs towards values of the attacker's choice.
 
@@ -142,12 +202,23 @@ class Towards(RegressionObjective):
         super().__init__(output, tolerance)
         self.value = value
 
-    def _distance(self, prediction: Tensor) -> Tensor:
+    def _value(self, prediction: Tensor) -> Tensor:
         outputs = prediction.shape[-1] if self.output is None else 1
         value = torch.as_tensor(self.value, dtype=prediction.dtype, device=prediction.device)
         if value.ndim > 0 and len(value) != outputs:
             raise ValueError(f"Towards has {len(value)} values for {outputs} attacked outputs.")
-        return (self.chosen(prediction) - value).flatten(1)
+        return value
+
+    def _distance(self, prediction: Tensor) -> Tensor:
+        return (self.chosen(prediction) - self._value(prediction)).flatten(1)
+
+    def attacker_target(self, prediction: Tensor) -> Tensor | None:
+        """What the attacker wants in the form of a target; ``None`` if he wants one output only.
+
+        Args:
+            prediction: Predictions without attack, shape (batch, ..., outputs).
+        """
+        return None if self.output is not None else self._value(prediction).expand_as(prediction)
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Negative mean squared distance to the value, per clip."""
@@ -163,50 +234,3 @@ class Towards(RegressionObjective):
     def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
         """The aim does not depend on the target."""
         return False
-
-
-class CrossEntropy(Objective):
-    """Cross-entropy of a single-label classifier; success is a wrong class."""
-
-    def check(self, prediction: Tensor, target: Tensor) -> None:
-        """Refuse targets that are not one class number per clip."""
-        if (
-            prediction.ndim != 2
-            or target.shape != prediction.shape[:1]
-            or target.dtype != torch.int64
-            or not bool(((target >= 0) & (target < prediction.shape[1])).all())
-        ):
-            raise ValueError(
-                "CrossEntropy needs logits (batch, classes) and one int64 class from 0 to "
-                f"classes - 1 per clip; got {tuple(prediction.shape)} and {tuple(target.shape)} of "
-                f"{target.dtype}."
-            )
-
-    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy per clip."""
-        return F.cross_entropy(prediction, target, reduction="none")
-
-    def margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
-        """Largest logit of another class minus that of the target.
-
-        Of equal logits the smallest class counts as the most likely one, as in ``argmax``.
-        """
-        label = target[:, None]
-        other = prediction.scatter(1, label, -torch.inf).max(1).values
-        margin = other - prediction.gather(1, label)[:, 0]
-        lost_tie = (margin == 0) & (prediction.argmax(1) != target)
-        return margin + lost_tie * torch.finfo(margin.dtype).tiny
-
-    def soft_margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
-        """Log-sum-exp of the other classes' logits minus the target's logit.
-
-        Its gradient points where that of the cross-entropy does, and does not vanish for a confident
-        model.
-        """
-        label = target[:, None]
-        others = prediction.scatter(1, label, -torch.inf).logsumexp(1)
-        return others - prediction.gather(1, label)[:, 0]
-
-    def paths(self) -> list[Callable[[Tensor, Tensor, Tensor], Tensor]]:
-        """The soft margin, which sees all classes, then the margin, which follows the next best."""
-        return [self.soft_margin, self.margin]

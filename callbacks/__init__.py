@@ -19,6 +19,7 @@ from callbacks.robust_terms import (
 from callbacks.robustness import RobustnessEvaluation
 from callbacks.run_loggers import RunCSVLogger, RunWandbLogger
 from callbacks.run_record import RunRecord
+from callbacks.sanity_training import OverfittingCheck
 from callbacks.trades import TRADES
 from callbacks.weight_perturbation import AdversarialWeightPerturbation
 
@@ -33,6 +34,7 @@ __all__ = [
     "EpochSeed",
     "HardTargets",
     "Madry",
+    "OverfittingCheck",
     "PredictionTable",
     "PrototypeFigures",
     "PrototypePush",

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from attacks import Attack, MinimalNorm, score_robustness
+from attacks.sanity import Level, Sanity
 from callbacks.batches import BatchKeys, clip_index
 from callbacks.clip_figures import ClipFigures
 from callbacks.contributions import Parts, checked, find_parts
@@ -22,6 +23,7 @@ from callbacks.media import Media, log_to_wandb
 from callbacks.processes import from_all_processes
 from callbacks.read_elsewhere import with_module_outputs
 from callbacks.robustness_table import Cell, Names, RobustnessTable, stacked, write_table
+from callbacks.sanity import conclude, warn_if_interrupted
 
 _AVERAGED = ("success", "achieved_linf", "achieved_l2", "snr_db", "prs", "drs", "tars")
 
@@ -49,9 +51,13 @@ class RobustnessEvaluation(Callback):
         every_n_epochs: Evaluate at the validations of every n-th epoch of ``fit``, too; ``None``
             does not.
         media_clips: Number of clips whose clean and attacked input is shown in W&B.
+        sanity: Which of the checks of ``attacks.sanity`` are made: ``free`` costs small experiments
+            on the first clips, ``full`` attacks of its own on 64 clips. Verdicts are printed, stand
+            in ``sanity.json`` and in W&B.
 
     Raises:
-        ValueError: If there is no attack or no budget, or a budget is negative or repeated.
+        ValueError: If there is no attack or no budget, a budget is negative or repeated, or the level
+            of the sanity checks is unknown.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class RobustnessEvaluation(Callback):
         keys: BatchKeys | None = None,
         every_n_epochs: int | None = None,
         media_clips: int = 4,
+        sanity: Level = "free",
     ) -> None:
         distinct = len(set(budgets)) == len(budgets)
         # A negative budget would only be noticed by the test, when training is over.
@@ -74,6 +81,8 @@ class RobustnessEvaluation(Callback):
         self.keys = keys or BatchKeys()
         self.every_n_epochs = every_n_epochs
         self.media_clips = media_clips
+        self.sanity: Level = sanity
+        self._sanity = Sanity(attacks, budgets, sanity)
         self._table: RobustnessTable | None = None
         self._parts: Parts | None = None
         self._clips_seen = 0
@@ -118,6 +127,7 @@ class RobustnessEvaluation(Callback):
         self._table = RobustnessTable(figures=ClipFigures.of(module))
         self._clips_seen = 0
         self._media = Media(self.media_clips)
+        self._sanity = Sanity(self.attacks, self.budgets, self.sanity)
 
     def on_validation_batch_end(
         self,
@@ -163,8 +173,13 @@ class RobustnessEvaluation(Callback):
             index = _position(trainer, self._clips_seen, len(x))
         self._clips_seen += len(x)
         concepts = batch.get("concepts") if isinstance(batch, Mapping) else None
+        self._sanity.begin(module, x, target, index)
+        if self._clips_seen == len(x):
+            warn_if_interrupted(self._sanity)
         for cell in self._cells(self.keys.domain_of(batch)):
-            result = cell.attack(module, x, target, index=index)
+            attack, path = self._sanity.watch(cell.attack)
+            result = attack(module, x, target, index=index)
+            self._sanity.observe(cell.name, cell.attack, path, result, module, x, target, index)
             result = with_module_outputs(module, x, result, cell.attack.view)
             parts = None if self._parts is None else self._parts.contributions(module, result)
             self._table.add(cell, result, target, index, concepts, parts)
@@ -191,12 +206,13 @@ class RobustnessEvaluation(Callback):
         if table is None:
             return
         table.rows = from_all_processes(table.rows)
-        names = Names.of(getattr(trainer, "datamodule", None))
+        names = Names.of(getattr(trainer, "datamodule", None), module)
         if self._parts is not None:
             names.parts, names.part_r2 = self._parts.names, self._parts.r2
         frame = checked(table.frame(names))
         names.minimal_norm = [n for n, a in self.attacks.items() if isinstance(a, MinimalNorm)]
         figures = aggregate(frame, module, names.minimal_norm)
+        names.task = "multilabel" if "cmap" in figures["clean"] else ""
         module.log_dict(
             {f"{stage}/{c}/{name}": v for c, fs in figures.items() for name, v in fs.items()}
         )
@@ -208,6 +224,7 @@ class RobustnessEvaluation(Callback):
             rank_zero_info(
                 f"\n{_text(figures)}\n{clips} clips; one row per clip, attack and budget in {path}"
             )
+        conclude(self._sanity, trainer, frame, module, figures, names.minimal_norm, stage)
 
 
 def aggregate(

@@ -13,6 +13,7 @@ from steadyear.compare.groups import group
 from steadyear.compare.minimal_norm import minimal_norm_table
 from steadyear.compare.report import write_report
 from steadyear.compare.runs import read_run
+from steadyear.compare.sanity import upper_bounds
 from steadyear.compare.summary import Summary, summarize
 from steadyear.compare.text import (
     WIDTH,
@@ -39,7 +40,8 @@ def compare(runs: Sequence[Path], out: Path) -> Summary:
         ValueError: If a file is damaged, or the runs cannot be compared.
     """
     folders, skipped = find_runs(runs)
-    summary = summarize(group([read_run(folder) for folder in folders]), skipped)
+    groups = group([read_run(folder) for folder in folders])
+    summary = summarize(groups, [*skipped, *upper_bounds(groups)])
     write_report(summary, out)
     return summary
 

@@ -34,6 +34,7 @@ from steadyear.compare.paper import (
     study_frame,
     study_table,
 )
+from steadyear.compare.sanity import sanity_tables, with_labels
 from steadyear.compare.score_tables import (
     clip_frame,
     robustness_table,
@@ -134,8 +135,8 @@ def render(summary: Summary, pictures: Sequence[Picture]) -> str:
         clips=len(run.clips),
         targets=run.names.targets,
         called=dict(zip(("one", "several"), summary.task.targets, strict=True)),
-        overview=overview_table(summary),
-        tables=_tables(summary),
+        overview=with_labels(overview_table(summary), summary),
+        tables=[*_tables(summary), *sanity_tables(summary)],
         tests=page_tables(summary),
         study=study_table(summary) if summary.task is REGRESSION else None,
         cost=cost_table(summary),

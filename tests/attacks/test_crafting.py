@@ -274,3 +274,22 @@ def test_folding_needs_no_copy_of_what_hangs_on_the_model():
         warnings.simplefilter("error")
         folded = fold_batch_norm(model)
     assert folded.trainer is model.trainer
+
+
+class AlwaysTraining(nn.Module):
+    """Puts itself into train mode whenever it is called, a mistake that an attack must survive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = network()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.train()
+        return self.net(x)
+
+
+def test_a_model_that_trains_in_its_forward_pass_is_not_folded():
+    model = AlwaysTraining()
+    x, target = torch.randn(4, *SHAPE), torch.randn(4, 4)
+    result = PGD(Linf(0.1), steps=2)(model, x, target)
+    assert torch.isfinite(result.objective).all()

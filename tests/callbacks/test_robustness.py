@@ -99,7 +99,7 @@ def test_schema_and_metadata(run):
         "part_r2": [],
         "stage": "test",
     }
-    assert [path.name for path in folder.iterdir()] == ["robustness.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == ["robustness.parquet", "sanity.json"]
     assert list(dict.fromkeys(zip(table["attack"], table["budget"], strict=True))) == CELLS
     for _, cell in table.groupby(["attack", "budget"]):
         assert cell["index"].tolist() == list(range(33))
@@ -227,7 +227,10 @@ def test_validate_is_evaluated_and_kept_apart(tmp_path):
     trainer = foreign.trainer(tmp_path, RobustnessEvaluation(attacks(), BUDGETS))
     trainer.validate(regression(), Data(), verbose=False)
     assert "val/worst@0.1/pearson" in trainer.callback_metrics
-    assert [path.name for path in tmp_path.iterdir()] == ["robustness-val.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "robustness-val.parquet",
+        "sanity-val.json",
+    ]
     meaning = json.loads(pq.read_schema(tmp_path / "robustness-val.parquet").metadata[b"steadyear"])
     assert meaning["stage"] == "val"
 

@@ -11,8 +11,9 @@ from steadyear import demo
 from steadyear.study import read_study, tasks
 
 
-def test_every_run_of_the_demo_fits_and_tests_an_existing_experiment(tmp_path):
-    jobs = [task.job() for task in tasks(read_study(demo.STUDY), tmp_path)]
+@pytest.mark.parametrize("name", demo.FILES.values())
+def test_every_run_of_a_demo_fits_and_tests_an_existing_experiment(tmp_path, name):
+    jobs = [task.job() for task in tasks(read_study(demo.STUDIES / name), tmp_path)]
     assert len({job.log for job in jobs}) == 6
     for job in jobs:
         assert [command[0] for command in job.commands] == ["fit", "test"]

@@ -1,0 +1,31 @@
+"""Automatic sanity checks: how far a robust score can be trusted.
+
+>>> import torch
+>>> from attacks import PGD, Linf
+>>> from attacks.sanity import sanity_report
+>>> model = torch.nn.Linear(4, 2).eval()
+>>> report = sanity_report(
+...     model, torch.randn(6, 4), torch.randn(6, 2), {"pgd": PGD(Linf())}, [0.1], "free"
+... )
+>>> report["budget"].status
+<Status.PASS: 'PASS'>
+"""
+
+from attacks.sanity.registry import CHECKS, Check, Level
+from attacks.sanity.report import UPPER_BOUND, SanityReport
+from attacks.sanity.suite import Sanity, sanity_report
+from attacks.sanity.verdict import Finding, Skipped, Status, Verdict
+
+__all__ = [
+    "CHECKS",
+    "UPPER_BOUND",
+    "Check",
+    "Finding",
+    "Level",
+    "Sanity",
+    "SanityReport",
+    "Skipped",
+    "Status",
+    "Verdict",
+    "sanity_report",
+]
