@@ -40,7 +40,7 @@ def multilabel(
 
     from lightning_modules.metrics import multilabel_scores
 
-    found = multilabel_scores(torch.from_numpy(prediction), torch.from_numpy(target), names)
+    found = multilabel_scores(torch.tensor(prediction), torch.tensor(target), names)
     of_classes = {key: value for key, value in found.items() if key.startswith(_AP)}
     metrics = {key: value for key, value in found.items() if key not in of_classes}
     return metrics, {key.removeprefix(_AP): value for key, value in of_classes.items()}
