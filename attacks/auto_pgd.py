@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball
-from attacks.base import Attack, Bounds, Problem
+from attacks.base import Attack, Problem
 from attacks.crafting import Precision
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import keep_worse, per_clip
@@ -99,7 +100,7 @@ class APGD(Attack):
         return keep_worse(path.best, path.most, last, problem.value(last))
 
     def _ahead(self, problem: Problem, path: _Path) -> Tensor:
-        step = per_clip(path.step, path.point) * self.ball.direction(path.gradient)
+        step = per_clip(path.step, path.point) * self.ball.direction(path.gradient, problem.x)
         plain = problem.project(path.point + step)
         if path.before is None:
             return plain

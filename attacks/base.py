@@ -13,13 +13,13 @@ from torch import Tensor
 
 from attacks.balls import Ball
 from attacks.crafting import Precision, crafting_model
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.mode import attack_mode
 from attacks.objectives import Objective, SquaredError
 from attacks.sizes import linf_norm, per_clip
 from attacks.views import Model, View
 
-Bounds = tuple[float, float]
 Aim = Callable[[Tensor, Tensor, Tensor], Tensor]
 """A value per clip, shape (clips,), of attacked prediction, clean prediction and target."""
 
@@ -91,9 +91,10 @@ class Problem:
     def divisible(self) -> bool:
         """Whether some clips can be asked for without the others.
 
-        A perturbed submodule gets its own value while the stages before it still see every clip.
+        A perturbed submodule gets its own value while the stages before it still see every clip,
+        and a domain knows the clips of the whole batch.
         """
-        return self.attack.view.perturb_at is None
+        return self.attack.view.at_input and not self.attack.objective.couples_clips
 
     def value(self, perturbation: Tensor) -> Tensor:
         """Objective per clip, shape (batch,), without gradient."""
@@ -182,14 +183,16 @@ class Attack(ABC):
         objective: What is maximised; ``None`` stands for ``SquaredError()``.
         view: Where the perturbation lives and what is read; ``None`` stands for input and
             prediction.
-        bounds: Smallest and largest allowed value of the attacked tensor; ``None`` for no bounds.
+        bounds: Smallest and largest allowed value of the attacked tensor; ``None`` for no bounds,
+            or those of the view's domain.
         seed: First part of the key of every random number.
         precision: In what the solver's gradients are computed. ``"fp32"`` is the model's own
             precision. ``"bf16"`` is faster where the processor has fast bfloat16 arithmetic;
             perturbation, projection and all that is reported stay in full precision.
 
     Raises:
-        ValueError: If the precision is unknown, or bfloat16 is asked for inside a model.
+        ValueError: If the precision is unknown, bfloat16 is asked for inside a model, or bounds are
+            given to a view whose domain has its own.
     """
 
     def __init__(
@@ -204,7 +207,10 @@ class Attack(ABC):
         self.ball = ball
         self.objective = objective or SquaredError()
         self.view = view or View()
-        self.bounds = bounds
+        domain = self.view.domain
+        if domain is not None and bounds is not None:
+            raise ValueError(f"{type(domain).__name__} has bounds of its own: leave bounds out.")
+        self.bounds = bounds if domain is None else domain.bounds
         self.seed = seed
         if precision not in get_args(Precision):
             raise ValueError(f"precision is one of {get_args(Precision)}, not {precision!r}.")
@@ -263,7 +269,8 @@ class Attack(ABC):
 
         Raises:
             ValueError: If the target or the start does not fit, the attacked tensor is not real or
-                not within the bounds, or the first gradient must vanish.
+                not within the bounds, the first gradient must vanish, or a domain does not give the
+                clean prediction back at budget 0.
             FloatingPointError: If the model gives values or gradients that are not finite.
         """
         with attack_mode(model, x.device):
@@ -290,8 +297,7 @@ class Attack(ABC):
             # Clones, because a model may work in place on its input.
             clean_output = forward(x.clone())
         clean = self.view.read(clean_output)
-        given = None if self.objective.against_clean else target
-        reference = (clean if given is None else given.detach()).clone()
+        reference = self.objective.reference(clean, target).detach().clone()
         self.objective.check(clean, reference)
         if self.starts_at_clean() and self.objective.flat_at(clean, reference):
             raise ValueError(
@@ -317,7 +323,7 @@ class Attack(ABC):
                 clean_objective=self.objective(clean, reference),
                 objective=self.objective(prediction, reference),
                 success=self.objective.success(prediction, clean, reference),
-                size=self.ball.size(adversarial - x),
+                size=self.ball.size(adversarial - x, x),
                 gradient_queries=problem.gradient_queries,
                 forward_queries=problem.forward_queries,
             )
@@ -328,7 +334,7 @@ class Attack(ABC):
         adversarial = x + perturbation
         # The sum is rounded to the grid of x, up to half a step outside of the ball and the bounds:
         # one step back towards the clean clip is inside again.
-        outside = self.ball.size(adversarial - x) > self.ball.eps
+        outside = self.ball.size(adversarial - x, x) > self.ball.eps
         adversarial = torch.where(per_clip(outside, x), adversarial.nextafter(x), adversarial)
         return adversarial if self.bounds is None else adversarial.clamp(*self.bounds)
 

@@ -105,7 +105,8 @@ def robust_curve(
         raise ValueError(f"A curve needs ascending budgets above 0, not {list(budgets)}.")
     walk = _Walk(attack, model, x, target, index)
     for eps in grid:
-        walk.go(eps, walk.open() if until_success else None)
+        apart = until_success and not attack.objective.couples_clips
+        walk.go(eps, walk.open() if apart else None)
     return walk.curve(grid)
 
 
@@ -162,7 +163,7 @@ class _Walk:
     def _note_clean(self, result: AttackResult) -> None:
         objective = self.attack.objective
         clean = self.attack.view.read(result.clean_output)
-        target = clean if self.target is None or objective.against_clean else self.target
+        target = objective.reference(clean, self.target)
         self.objective.append(result.clean_objective)
         self.success.append(objective.success(clean, clean, target))
 

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from attacks.auto_pgd import APGD
 from attacks.balls import L2, Ball, Linf, NormBall
-from attacks.base import Attack, Bounds, Problem
+from attacks.base import Attack, Problem
 from attacks.class_objectives import DLR, CrossEntropy, Margin, TargetedDLR
 from attacks.crafting import Precision
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.ensemble_parts import Member, Part, Wish, Worst
 from attacks.label_objectives import LabelMargin

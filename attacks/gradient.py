@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball
-from attacks.base import Attack, Bounds, Problem
+from attacks.base import Attack, Problem
 from attacks.crafting import Precision
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import keep_worse
@@ -87,7 +88,7 @@ class PGD(Attack):
             here = problem.gradient(point)
             if self.keep_best:
                 best, value = keep_worse(best, value, point, here.value)
-            point = problem.project(point + step * self.ball.direction(here.gradient))
+            point = problem.project(point + step * self.ball.direction(here.gradient, x))
         if not self.keep_best and self.restarts == 1:
             return point, value
         last = problem.value(point)

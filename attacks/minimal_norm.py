@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from attacks.balls import L2, NormBall
-from attacks.base import Aim, Attack, Bounds, Problem
+from attacks.base import Aim, Attack, Problem
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import keep_worse, per_clip
@@ -87,13 +88,13 @@ class MinimalNorm(Attack):
         """Share by which radii change; ``annealing`` falls from 1 to 0."""
 
     @abstractmethod
-    def confined(self, point: Tensor, radius: Tensor) -> Tensor:
+    def confined(self, point: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """The perturbation of each clip that belongs to its radius."""
 
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Search along each path of the objective, then shrink the smaller of what was found."""
         paths = self.objective.paths()
-        kick = self.ball.direction(draws.normal(problem.x))
+        kick = self.ball.direction(draws.normal(problem.x), problem.x)
         found, negative = torch.zeros_like(problem.x), problem.x.new_full((len(kick),), -torch.inf)
         for number, aim in enumerate(paths):
             steps = (self.steps + number) // len(paths)
@@ -105,7 +106,7 @@ class MinimalNorm(Attack):
         self, problem: Problem, aim: Aim, kick: Tensor, steps: int
     ) -> tuple[Tensor, Tensor]:
         x = problem.x
-        own = self.ball.size(x)
+        own = self.ball.size(x, x)
         own = torch.where(own > 0, own, 1.0)
         farthest = (_FARTHEST * own).clamp_max(self.ball.eps)
         point = best = torch.zeros_like(x)
@@ -114,11 +115,11 @@ class MinimalNorm(Attack):
             annealing = (1 + math.cos(math.pi * step / steps)) / 2
             here = problem.gradient(point, aim=aim)
             margin = self.objective.margin(here.prediction, problem.clean, problem.target)
-            size, hit = self.ball.size(point), margin > 0
+            size, hit = self.ball.size(point, x), margin > 0
             better = hit & (size < smallest)
             best = torch.where(per_clip(better, x), point, best)
             smallest = torch.where(better, size, smallest)
-            slope = self.ball.dual_norm(here.gradient)
+            slope = self.ball.dual_norm(here.gradient, x)
             ahead = torch.where(slope > 0, margin.abs() / slope, _NEAREST * own)
             gamma = self.gamma(annealing)
             # The foretold boundary itself would only be approached, and never crossed.
@@ -127,10 +128,11 @@ class MinimalNorm(Attack):
             )
             radius = torch.where(hit, self.shrunk(radius, smallest, gamma), unmet)
             radius = torch.minimum(radius, farthest)
-            way = torch.where(per_clip(slope > 0, x), self.ball.direction(here.gradient), kick)
+            steepest = self.ball.direction(here.gradient, x)
+            way = torch.where(per_clip(slope > 0, x), steepest, kick)
             share = _LAST_STEP + (_FIRST_STEP - _LAST_STEP) * annealing
             point = problem.project(
-                self.confined(point + per_clip(share * radius, x) * way, radius)
+                self.confined(point + per_clip(share * radius, x) * way, radius, x)
             )
         return best, smallest
 
@@ -170,9 +172,9 @@ class FMN(MinimalNorm):
         """Smaller than before, and at most the best norm."""
         return torch.minimum(radius * (1 - gamma), best)
 
-    def confined(self, point: Tensor, radius: Tensor) -> Tensor:
+    def confined(self, point: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """The nearest perturbation within the radius."""
-        return self.ball.within(point, radius)
+        return self.ball.within(point, radius, x)
 
 
 class DDN(MinimalNorm):
@@ -216,7 +218,7 @@ class DDN(MinimalNorm):
         """Smaller than before."""
         return radius * (1 - gamma)
 
-    def confined(self, point: Tensor, radius: Tensor) -> Tensor:
+    def confined(self, point: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """The perturbation scaled to the radius."""
         tiny = torch.finfo(point.dtype).tiny
-        return point * per_clip(radius / self.ball.size(point).clamp_min(tiny), point)
+        return point * per_clip(radius / self.ball.size(point, x).clamp_min(tiny), point)

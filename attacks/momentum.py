@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball, Linf
-from attacks.base import Attack, Bounds, Problem
+from attacks.base import Attack, Problem
 from attacks.crafting import Precision
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import keep_worse, per_clip
@@ -81,7 +82,7 @@ class MIFGSM(Attack):
             tiny = torch.finfo(gradient.dtype).tiny
             mean = gradient.flatten(1).abs().mean(1).clamp_min(tiny)
             gathered = self.decay * gathered + gradient / per_clip(mean, gradient)
-            point = problem.project(point + self.step * self.ball.direction(gathered))
+            point = problem.project(point + self.step * self.ball.direction(gathered, problem.x))
         if not self.keep_best:
             return point
         return keep_worse(best, value, point, problem.value(point))[0]
@@ -120,7 +121,9 @@ class NIFGSM(MIFGSM):
     def look(self, problem: Problem, point: Tensor, gathered: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient a step ahead; the objective only where it is needed."""
         # Published for Linf, where the mean size of the sum is that of steps. It is not in other norms.
-        ahead = gathered if isinstance(self.ball, Linf) else self.ball.direction(gathered)
+        ahead = (
+            gathered if isinstance(self.ball, Linf) else self.ball.direction(gathered, problem.x)
+        )
         gradient = problem.gradient(point + self.decay * self.step * ahead).gradient
         if not self.keep_best:
             return gradient, gradient.new_zeros(len(gradient))

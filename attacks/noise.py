@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from attacks.balls import Ball
-from attacks.base import Attack, Bounds, Problem
+from attacks.base import Attack, Problem
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import keep_worse

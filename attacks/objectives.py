@@ -17,6 +17,18 @@ class Objective(ABC):
     against_clean: ClassVar[bool] = False
     """Whether it is always measured against what the model itself says of the clean clip."""
 
+    couples_clips: ClassVar[bool] = False
+    """Whether a clip's value depends on the rest of the batch, which is then attacked as one."""
+
+    def reference(self, clean: Tensor, target: Tensor | None) -> Tensor:
+        """What predictions are measured against: the target, or what the model says without attack.
+
+        Args:
+            clean: Predictions without attack.
+            target: The target that was given, if any.
+        """
+        return clean if target is None or self.against_clean else target
+
     @abstractmethod
     def check(self, prediction: Tensor, target: Tensor) -> None:
         """Refuse a target that does not fit the prediction.

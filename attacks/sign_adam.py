@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Unbounded
-from attacks.base import Attack, Bounds, Problem
+from attacks.base import Attack, Problem
 from attacks.crafting import Precision
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import per_clip

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from attacks.balls import L2, Ball, Linf
-from attacks.base import Attack, Bounds, Problem
+from attacks.base import Attack, Problem
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import keep_worse, l2_norm, per_clip
@@ -148,7 +149,7 @@ class Square(Attack):
         return self._spend(kept + _unit(new) * length)
 
     def _spend(self, plane: Tensor) -> Tensor:
-        return self.ball.eps * self.ball.direction(plane)
+        return self.ball.eps * self.ball.direction(plane, plane)
 
 
 def _plane(x: Tensor) -> tuple[int, int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from attacks.domains.base import Domain
+
 Model = Callable[[Tensor], Any]
+
+_SAME = 1e-4  # share of the largest prediction that is rounding
 
 
 def prediction_of(output: Any) -> Tensor:
@@ -45,15 +49,18 @@ class View:
         perturb_at: Name of the submodule whose output is perturbed; ``None`` perturbs the input.
         read_at: Name of the submodule whose output is read; ``None`` reads the model's output.
         field: Field or key of the model's output that is read, such as ``embedding``,
-            ``concepts`` or ``prototype_activations``.
+            ``concepts`` or ``prototype_activations``; several are read side by side, along their
+            last dimension.
+        domain: Space in which the model's input is perturbed; ``None`` perturbs the input as it is.
 
     Raises:
-        ValueError: If a submodule and a field are named.
+        ValueError: If a submodule and a field are named, or a domain and a submodule to perturb.
     """
 
     perturb_at: str | None = None
     read_at: str | None = None
-    field: str = "prediction"
+    field: str | Sequence[str] = "prediction"
+    domain: Domain | None = None
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -61,11 +68,39 @@ class View:
             raise ValueError(
                 f"View reads the submodule '{self.read_at}' or the field '{self.field}', not both."
             )
+        if self.perturb_at is not None and self.domain is not None:
+            raise ValueError(
+                f"View perturbs the submodule '{self.perturb_at}' or the domain "
+                f"'{self.domain.name}', not both."
+            )
+
+    @property
+    def at_input(self) -> bool:
+        """Whether the perturbation is added to the model's input as it is."""
+        return self.perturb_at is None and self.domain is None
+
+    @property
+    def place(self) -> str | None:
+        """Name of the submodule or the domain that is perturbed; ``None`` for the input."""
+        return self.perturb_at if self.domain is None else self.domain.name
+
+    def rendered(self, adversarial: Tensor, x: Tensor) -> Tensor:
+        """The model's input that belongs to attacked tensors; not for perturbed submodules.
+
+        Args:
+            adversarial: What an attack handed out, shape (batch, ...).
+            x: Clean input of the model, shape (batch, ...).
+        """
+        return adversarial if self.domain is None else self.domain.render(adversarial, x)
 
     def read(self, output: Any) -> Tensor:
         """What the objective sees of the output of the bound model, at least in fp32."""
-        plain = self.field == "prediction"
-        prediction = prediction_of(output) if plain else field_of(output, self.field)
+        if self.field == "prediction":
+            prediction = prediction_of(output)
+        elif isinstance(self.field, str):
+            prediction = field_of(output, self.field)
+        else:
+            prediction = torch.cat([field_of(output, name) for name in self.field], -1)
         half = prediction.dtype in (torch.float16, torch.bfloat16)
         return prediction.float() if half else prediction
 
@@ -83,30 +118,51 @@ class View:
         Raises:
             TypeError: If a submodule is named and the model is no ``nn.Module``.
             ValueError: If a named submodule does not exist or was not called exactly once in the forward
-                pass.
+                pass, or a domain does not give the clean prediction back at budget 0.
         """
-        run = model
+        run, source = model, x
         if self.perturb_at is not None:
             start = _capture(model, self.perturb_at, x)
-            source = x
 
             def run(value: Tensor) -> Any:
                 with inject(model, str(self.perturb_at), value):
                     return model(source.clone())
 
             x = start
+        if self.domain is not None:
+            domain = self.domain
+
+            def run(value: Tensor) -> Any:
+                return model(domain.render(value, source))
+
+            with torch.no_grad():
+                x = domain.start(source)
+                clean = self._reader(model, model)(source.clone())
+                self._check_domain(self._reader(model, run)(x.clone()), clean)
+        yield self._reader(model, run), x
+
+    def _reader(self, model: Model, run: Model) -> Model:
         if self.read_at is None:
-            yield run, x
-            return
-        name, inner = self.read_at, run
+            return run
+        name = self.read_at
 
         def read(value: Tensor) -> Tensor:
             seen: list[Tensor] = []
             with _hook(model, name, lambda output: seen.append(prediction_of(output))):
-                inner(value)
+                run(value)
             return _once(seen, name)
 
-        yield read, x
+        return read
+
+    def _check_domain(self, found: Any, clean: Any) -> None:
+        ours, own = self.read(found), self.read(clean)
+        gap = float((ours - own).abs().max()) if ours.shape == own.shape else torch.inf
+        if not gap <= _SAME * max(float(own.abs().max()), 1.0):
+            raise ValueError(
+                f"Without a perturbation the domain '{self.place}' changes the prediction by {gap:g}: "
+                "it does not fit this model (another front end, or other settings), and figures of "
+                "its attacks would be wrong."
+            )
 
 
 @contextmanager

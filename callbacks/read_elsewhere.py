@@ -29,8 +29,7 @@ def with_module_outputs(
     with attack_mode(module, x.device), torch.no_grad():
         clean = module(x)
         if view.perturb_at is None:
-            return replace(
-                result, clean_output=clean, output=module(result.adversarial.to(x.dtype))
-            )
+            attacked = view.rendered(result.adversarial.to(x.dtype), x)
+            return replace(result, clean_output=clean, output=module(attacked))
         with inject(module, view.perturb_at, result.adversarial.to(x.dtype)):
             return replace(result, clean_output=clean, output=module(x))

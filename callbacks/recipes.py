@@ -52,7 +52,7 @@ class Adversary:
         value = result.adversarial.to(x.dtype)
         name = self.attack.view.perturb_at
         if name is None:
-            return self.module(value)
+            return self.module(self.attack.view.rendered(value, x))
         with inject(self.module, name, value):
             return self.module(x)
 
@@ -63,13 +63,13 @@ class Adversary:
 
     def step(self, training_step: TrainingStep, batch: Any, result: AttackResult) -> Any:
         """Run the module's own training step on the attacked batch."""
+        x = self.keys.read(batch)[0]
+        value = result.adversarial.to(x.dtype)
         name = self.attack.view.perturb_at
         if name is not None:
-            x = self.keys.read(batch)[0]
-            with inject(self.module, name, result.adversarial.to(x.dtype)):
+            with inject(self.module, name, value):
                 return training_step(batch)
-        x = self.keys.read(batch)[0]
-        return training_step(self.keys.replace(batch, result.adversarial.to(x.dtype)))
+        return training_step(self.keys.replace(batch, self.attack.view.rendered(value, x)))
 
     def loss(self, batch: Any, result: AttackResult) -> Tensor:
         """The attack's objective on the attacked batch, a scalar with a graph to the parameters."""
@@ -80,7 +80,8 @@ class Adversary:
         # in train mode BatchNorm would count it.
         entered = nullcontext() if name is None else inject(self.module, name, value)
         with entered, View(read_at=read_at).bind(self.module, x) as (forward, _):
-            prediction = self.attack.view.read(forward(value if name is None else x))
+            shown = self.attack.view.rendered(value, x) if name is None else x
+            prediction = self.attack.view.read(forward(shown))
             return self.attack.objective(prediction.float(), target).mean()
 
 

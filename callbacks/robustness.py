@@ -187,7 +187,7 @@ class RobustnessEvaluation(Callback):
 
     def _cells(self, domain: str) -> list[Cell]:
         return [
-            Cell(name, attack.at(budget), budget, attack.view.perturb_at or domain)
+            Cell(name, attack.at(budget), budget, attack.view.place or domain)
             for name, attack in self.attacks.items()
             # An unbounded attack has one column, whatever the budgets of the others.
             for budget in ([math.inf] if math.isinf(attack.ball.eps) else self.budgets)

@@ -191,8 +191,7 @@ class Case:
             with self.attack.view.bind(self.model, x) as (forward, start):
                 with torch.no_grad():
                     clean = self.attack.view.read(forward(start.clone()))
-                own = self.target is None or self.objective.against_clean
-                target = clean if own or self.target is None else self.target
+                target = self.objective.reference(clean, self.target)
                 yield Bound(forward, self.attack, start, target.clone(), clean)
 
 

@@ -121,7 +121,7 @@ def batch_invariance(case: Case) -> dict[str, Tensor]:
         for i in range(min(_FEW, len(x))):
             clip = x[i : i + 1]
             neighbour = _LOUDER * x[i - 1 : i or None].flip(-1)
-            if case.attack.bounds is not None and case.attack.view.perturb_at is None:
+            if case.attack.bounds is not None and case.attack.view.at_input:
                 neighbour = neighbour.clamp(*case.attack.bounds)
             try:
                 alone = prediction_of(case.model(clip.clone()))

@@ -77,7 +77,7 @@ def _plant(bound: Bound, index: Tensor) -> Tensor:
     shapes = [torch.ones_like(start), -torch.ones_like(start)]
     for dim in range(1, start.ndim):
         shapes += _halves(start, dim)
-    ways = [noise, *(ball.direction(shape) * ball.eps for shape in shapes)]
+    ways = [noise, *(ball.direction(shape, start) * ball.eps for shape in shapes)]
     far, best = bound.clean.new_full((len(start),), -1.0), bound.clean
     for way in ways:
         prediction = bound.prediction(bound.within(start + ball.project(way, start)))
@@ -107,7 +107,7 @@ def _halves(start: Tensor, dim: int) -> list[Tensor]:
 )
 def transfer(case: Case) -> dict[str, Tensor] | None:
     """Attack other models, and show their adversaries to this one."""
-    if not case.aimed or not case.others or case.attack.view.perturb_at is not None:
+    if not case.aimed or not case.others or not case.attack.view.at_input:
         return None
     worst = case.got.objective.new_full((len(case.x),), -torch.inf).double()
     for model in case.others.values():

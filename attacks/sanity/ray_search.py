@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball
-from attacks.base import Attack, Bounds, Problem
+from attacks.base import Attack, Problem
+from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import per_clip
@@ -85,6 +86,6 @@ class RaySearch(Attack):
 
     def _along(self, problem: Problem, signs: Tensor, length: Tensor) -> Tensor:
         # Beyond the ball on purpose: the boundary may be far away before the search comes closer.
-        moved = self.ball.direction(signs) * per_clip(length, signs)
+        moved = self.ball.direction(signs, problem.x) * per_clip(length, signs)
         bounds = self.bounds
         return moved if bounds is None else (problem.x + moved).clamp(*bounds) - problem.x

@@ -41,11 +41,13 @@ def budget(case: Case) -> dict[str, Tensor] | None:
     if not math.isfinite(case.budget):
         return None
     got, eps = case.got, case.budget
-    at_input = case.attack.view.perturb_at is None
+    at_input = case.attack.view.at_input
     clean = case.x.double() if at_input else (got.adversarial - got.perturbation).double()
     moved = (got.adversarial.double() - clean).flatten(1)
     known = {"linf": moved.abs().amax(1), "l2": moved.norm(dim=1)}
-    size = known.get(case.attack.ball.norm, case.attack.ball.size(got.perturbation).double())
+    size = known.get(case.attack.ball.norm)
+    if size is None:
+        size = case.attack.ball.size(moved.reshape(clean.shape), clean)
     ratio = size / eps if eps > 0 else torch.where(size > 0, torch.inf, 0.0)
     sound = got.adversarial.flatten(1).isfinite().all(1)
     if case.attack.bounds is not None:

@@ -78,10 +78,10 @@ def check_same_attack(systems: Sequence[System], cell: Cell) -> None:
         ValueError: If its settings differ, or it perturbs what only one network has.
     """
     name, first = cell.attack.name, systems[0]
-    place = attack_of(first, cell).view.perturb_at
+    place = attack_of(first, cell).view.place
     if place is not None:
         raise ValueError(
-            f"{name} perturbs {place!r} inside of a network, which another network does not have: "
+            f"{name} perturbs {place!r}, which is not the input that all networks share: "
             "choose an --attack on the input."
         )
     for other in systems[1:]:

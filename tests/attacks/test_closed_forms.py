@@ -116,9 +116,9 @@ def test_random_starts_fill_the_ball_uniformly(ball) -> None:
     x = torch.zeros(4000, 3)
     start = ball(2.0).inside(x, Draws(0, torch.arange(4000)))
     assert abs(float(start.mean())) < 0.05
-    radius = (ball(1.0).size(start) / 2) ** 3
+    radius = (ball(1.0).size(start, x) / 2) ** 3
     assert float(radius.max()) <= 1 + 1e-6
     quantiles = torch.quantile(radius, torch.tensor([0.1, 0.5, 0.9]))
     torch.testing.assert_close(quantiles, torch.tensor([0.1, 0.5, 0.9]), atol=0.03, rtol=0)
-    surface = ball(2.0).size(ball(2.0).surface(x, Draws(0, torch.arange(4000))))
+    surface = ball(2.0).size(ball(2.0).surface(x, Draws(0, torch.arange(4000))), x)
     torch.testing.assert_close(surface, torch.full((4000,), 2.0))

@@ -24,8 +24,8 @@ def test_norms_equal_numpy(values) -> None:
     l2, linf = np.linalg.norm(rows, axis=1), np.linalg.norm(rows, np.inf, axis=1)
     np.testing.assert_allclose(l2_norm(values), l2, rtol=1e-6)
     np.testing.assert_allclose(linf_norm(values), linf, rtol=1e-7)
-    np.testing.assert_allclose(L2(1.0).size(values), l2, rtol=1e-6)
-    np.testing.assert_allclose(Linf(1.0).size(values), linf, rtol=1e-7)
+    np.testing.assert_allclose(L2(1.0).size(values, values), l2, rtol=1e-6)
+    np.testing.assert_allclose(Linf(1.0).size(values, values), linf, rtol=1e-7)
     assert (L2.norm, Linf.norm) == ("l2", "linf")
 
 
@@ -57,7 +57,7 @@ def test_directions_are_steepest_and_of_unit_size(values, scale) -> None:
     """Also where the squares of a gradient leave the range of fp32."""
     values[0] = 0
     gradient = scale * values
-    sign, unit = Linf(1.0).direction(gradient), L2(1.0).direction(gradient)
+    sign, unit = Linf(1.0).direction(gradient, gradient), L2(1.0).direction(gradient, gradient)
     assert torch.equal(sign, values.sign())
     expected = flat(values)[1:] / np.linalg.norm(flat(values)[1:], axis=1, keepdims=True)
     np.testing.assert_allclose(flat(unit)[1:], expected, rtol=1e-5, atol=1e-9)

@@ -1,0 +1,81 @@
+"""What every ball promises: which perturbations are allowed, clip by clip."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+from attacks.draws import Draws
+
+
+class Ball(ABC):
+    """The set of allowed perturbations around a clip; what is allowed may depend on the clip.
+
+    All methods take perturbations, or gradients, and the clean clips ``x`` they belong to, both of
+    shape (batch, ...).
+
+    Args:
+        eps: Budget in the unit of the attacked domain (z-units for standardised spectrograms).
+
+    Raises:
+        ValueError: If the budget is negative.
+    """
+
+    norm: ClassVar[str]
+    """Name of the norm in tables."""
+
+    def __init__(self, eps: float = 0.0) -> None:
+        if not eps >= 0:
+            raise ValueError(f"The budget of a ball cannot be {eps}; it is at least 0.")
+        self.eps = float(eps)
+
+    def __repr__(self) -> str:
+        """Show the class and its budget."""
+        return f"{type(self).__name__}(eps={self.eps:g})"
+
+    def at(self, eps: float) -> Self:
+        """The same kind of ball with another budget."""
+        ball = copy.copy(self)
+        Ball.__init__(ball, eps)
+        return ball
+
+    @abstractmethod
+    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+        """A random perturbation, uniform in the ball around each clip of ``x``."""
+
+    @abstractmethod
+    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+        """A random perturbation that spends the whole budget of each clip."""
+
+    @abstractmethod
+    def direction(self, gradient: Tensor, x: Tensor) -> Tensor:
+        """Steepest ascent of unit size in this norm; zero where the gradient is zero."""
+
+    @abstractmethod
+    def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
+        """The nearest allowed perturbation of each clip."""
+
+    @abstractmethod
+    def size(self, perturbation: Tensor, x: Tensor) -> Tensor:
+        """Size of each clip's perturbation in the unit of ``eps``, shape (batch,)."""
+
+
+class NormBall(Ball):
+    """A ball of a norm: what minimal-norm attacks can search in."""
+
+    @abstractmethod
+    def within(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
+        """The nearest perturbation of each clip whose size is at most ``radius``.
+
+        Args:
+            perturbation: Perturbations, shape (batch, ...).
+            radius: Largest sizes, shape (batch,), in the unit of ``eps``; may be infinite.
+            x: The clean clips, shape (batch, ...).
+        """
+
+    @abstractmethod
+    def dual_norm(self, gradient: Tensor, x: Tensor) -> Tensor:
+        """Largest change, to first order, that a perturbation of size 1 makes, shape (batch,)."""
