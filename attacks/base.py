@@ -41,7 +41,8 @@ class Probe(NamedTuple):
 class Problem:
     """What a solver may ask: values and gradients of the objective, counted.
 
-    ``start`` is the allowed perturbation that the caller wants to begin with, or ``None``.
+    ``start`` is the allowed perturbation that the caller wants to begin with, or ``None``; ``copies``
+    is how often every clip is in the batch.
 
     Args:
         forward: Function of the perturbed tensor.
@@ -69,6 +70,7 @@ class Problem:
         self.clean = clean
         self.attack = attack
         self.start: Tensor | None = None
+        self.copies = 1
         self.gradient_queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.forward_queries = torch.zeros_like(self.gradient_queries)
         self.sound = torch.ones(len(x), dtype=torch.bool, device=x.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from attacks.active_set import ActiveSet
 from attacks.balls import Ball
 from attacks.base import Attack, Problem
 from attacks.crafting import Precision
@@ -12,6 +13,7 @@ from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.sizes import keep_worse
+from attacks.starts import worst_of_starts
 from attacks.views import View
 
 
@@ -25,15 +27,19 @@ class PGD(Attack):
         relative_step: Step size as a share of the budget, so that one setting serves a whole grid
             of budgets; ``None`` stands for 2.5 / steps.
         random_start: Start at a random point of the ball instead of the clean clip.
-        restarts: Number of random starts; the worst result of each clip is kept.
+        restarts: Number of random starts; the worst result of each clip is kept. They run side by
+            side, as a batch that is larger by this factor.
         keep_best: Return the worst point on the path rather than the last one.
         view: Where the perturbation lives and what is read.
         bounds: Smallest and largest allowed value of the attacked tensor.
         seed: First part of the key of every random number.
         precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
+        until_success: Leave a clip alone soon after the attack has reached its aim there. Rates of
+            success are the same, sooner; the damage is only what was done so far.
 
     Raises:
-        ValueError: If there are no steps, no starts, or restarts that would all be the same.
+        ValueError: If there are no steps, no starts, restarts that would all be the same, or
+            ``until_success`` without ``keep_best``.
     """
 
     def __init__(
@@ -49,17 +55,21 @@ class PGD(Attack):
         bounds: Bounds | None = None,
         seed: int = 0,
         precision: Precision = "fp32",
+        until_success: bool = False,
     ) -> None:
         super().__init__(ball, objective, view, bounds, seed, precision)
         if steps < 1 or restarts < 1:
             raise ValueError(f"PGD needs at least one step and one start, not {steps}, {restarts}.")
         if restarts > 1 and not random_start:
             raise ValueError("Restarts without random_start repeat one path; set random_start.")
+        if until_success and not keep_best:
+            raise ValueError("until_success keeps what it found: set keep_best.")
         self.steps = steps
         self.relative_step = 2.5 / steps if relative_step is None else relative_step
         self.random_start = random_start
         self.restarts = restarts
         self.keep_best = keep_best
+        self.until_success = until_success
 
     def starts_at_clean(self) -> bool:
         """Without a random start."""
@@ -67,32 +77,40 @@ class PGD(Attack):
 
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Climb from every start and keep each clip's worst result."""
-        best, value = self._climb(problem, draws.stream(0), problem.start)
-        for restart in range(1, self.restarts):
-            other, other_value = self._climb(problem, draws.stream(restart))
-            best, value = keep_worse(best, value, other, other_value)
-        return best
+        return worst_of_starts(problem, self._starts(problem, draws), self._climb)
 
-    def _climb(
-        self, problem: Problem, draws: Draws, start: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        x = problem.x
+    def _starts(self, problem: Problem, draws: Draws) -> list[Tensor]:
         if not self.random_start:
-            point = torch.zeros_like(x)
-        else:
-            point = self.ball.inside(x, draws) if start is None else start
-        point = problem.project(point)
-        best, value = point, x.new_full((len(x),), -torch.inf)
+            return [torch.zeros_like(problem.x)]
+        streams = range(self.restarts)
+        if problem.start is not None:
+            streams = range(1, self.restarts)
+        drawn = [self.ball.inside(problem.x, draws.stream(number)) for number in streams]
+        return drawn if problem.start is None else [problem.start, *drawn]
+
+    def _climb(self, problem: Problem, start: Tensor) -> tuple[Tensor, Tensor]:
+        x, point = problem.x, problem.project(start).clone()
+        best, value = point.clone(), x.new_full((len(x),), -torch.inf)
+        active = ActiveSet(problem, self.until_success)
         step = self.relative_step * self.ball.eps
-        for _ in range(self.steps):
-            here = problem.gradient(point)
+        for number in range(self.steps):
+            if not active.look(number):
+                return best, value
+            some = active.chosen
+            here = problem.gradient(point[some], active.clips)
             if self.keep_best:
-                best, value = keep_worse(best, value, point, here.value)
-            point = problem.project(point + step * self.ball.direction(here.gradient, x))
+                worth = active.worth(here.value, here.prediction)
+                best[some], value[some] = keep_worse(best[some], value[some], point[some], worth)
+            moved = point[some] + step * self.ball.direction(here.gradient, x[some])
+            point[some] = problem.project(moved, active.clips)
         if not self.keep_best and self.restarts == 1:
             return point, value
-        last = problem.value(point)
-        return keep_worse(best, value, point, last) if self.keep_best else (point, last)
+        prediction = problem.predict(point)
+        last = self.objective(prediction, problem.target)
+        if not self.keep_best:
+            return point, last
+        active.clips = None
+        return keep_worse(best, value, point, active.worth(last, prediction))
 
 
 class BIM(PGD):

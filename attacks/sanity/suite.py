@@ -119,10 +119,11 @@ class Sanity:
             target: What the objective was measured against.
             index: Stable numbers of the clips, shape (batch,).
         """
-        # Where only some of the clips were asked for, nobody knows which.
-        whole = tuple(path) if all(len(values) == len(x) for values in path) else ()
+        # Restarts see every clip several times at once; subsets of the clips tell nothing of the rest.
+        whole = all(len(values) % len(x) == 0 for values in path)
+        seen = tuple(v.reshape(-1, len(x)).amax(0) for v in path) if whole else ()
         got = found(result, attack)
-        case = Case(name, attack, model, x, target, index, got, whole, self.others, self.twin)
+        case = Case(name, attack, model, x, target, index, got, seen, self.others, self.twin)
         self._measure("clips", case)
         if self._left:
             few = case.first(self._left if self.level == "full" else min(self._left, _FREE_CLIPS))

@@ -19,6 +19,7 @@ from attacks import (
     Linf,
     Noise,
     SquaredError,
+    View,
 )
 
 BALLS = pytest.mark.parametrize("ball", [Linf(0.8), L2(3.0)], ids=str)
@@ -113,19 +114,19 @@ def test_fgsm_is_one_full_step_of_bim(case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attack", "gradients", "values"),
+    ("attack", "gradients", "values", "starts"),
     [
-        (FGSM(Linf(0.1)), 1, 2),
-        (BIM(Linf(0.1), steps=4), 4, 3),
-        (PGD(Linf(0.1), steps=4, keep_best=False), 4, 2),
-        (PGD(L2(0.1), steps=4, restarts=3), 12, 5),
-        (PGD(L2(0.1), steps=2, restarts=3, keep_best=False), 6, 5),
-        (Noise(L2(0.1)), 0, 2),
-        (Noise(L2(0.1), tries=4), 0, 6),
+        (FGSM(Linf(0.1)), 1, 2, 1),
+        (BIM(Linf(0.1), steps=4), 4, 3, 1),
+        (PGD(Linf(0.1), steps=4, keep_best=False), 4, 2, 1),
+        (PGD(L2(0.1), steps=4, restarts=3), 4, 3, 3),
+        (PGD(L2(0.1), steps=2, restarts=3, keep_best=False), 2, 3, 3),
+        (Noise(L2(0.1)), 0, 2, 1),
+        (Noise(L2(0.1), tries=4), 0, 6, 1),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Attack) else str(value),
 )
-def test_queries_are_counted(case, attack, gradients, values) -> None:
+def test_queries_are_counted(case, attack, gradients, values, starts) -> None:
     """``values`` counts the passes without gradient, among them the first and the last."""
     model, x, target = case
     calls = {True: 0, False: 0}
@@ -135,8 +136,67 @@ def test_queries_are_counted(case, attack, gradients, values) -> None:
         return model(value)
 
     result = attack(counting, x, target)
-    assert result.gradient_queries.eq(gradients).all()
+    # Starts are searched in one batch, and counted for their clip.
+    assert result.gradient_queries.eq(starts * gradients).all()
     assert calls == {True: gradients, False: values}
+
+
+class Apart(nn.Module):
+    """Refuses more clips at once than it was given."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert len(x) <= 32
+        return Wavy()(x)
+
+
+@BALLS
+def test_starts_side_by_side_find_what_they_find_one_after_the_other(case, ball) -> None:
+    _, x, target = case
+    index = torch.arange(len(x))
+    model = nn.Sequential(nn.Identity(), Apart())
+    make = {"steps": 5, "relative_step": 0.4, "restarts": 3}
+    together = PGD(ball, **make)(case[0], x, target, index=index)
+    # What stands before a perturbed submodule sees the batch as it is: nothing can be repeated.
+    apart = PGD(ball, **make, view=View(perturb_at="0"))(model, x, target, index=index)
+    torch.testing.assert_close(together.objective, apart.objective, rtol=1e-4, atol=1e-5)
+    assert together.gradient_queries.eq(15).all()
+    assert apart.gradient_queries.eq(15).all()
+
+
+@BALLS
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_until_success_reaches_the_same_clips_with_fewer_queries(case, ball, restarts) -> None:
+    model, x, target = case
+    index = torch.arange(len(x))
+    asked: list[int] = []
+
+    def counting(value: Tensor) -> Tensor:
+        asked.append(len(value))
+        return model(value)
+
+    first = PGD(ball, AbsoluteError(), 20, restarts=restarts)(*case, index=index)
+    tolerance = float((first.objective - first.clean_objective).median())
+    make = {"steps": 20, "objective": AbsoluteError(tolerance=tolerance), "restarts": restarts}
+    full = PGD(ball, **make)(model, x, target, index=index)
+    short = PGD(ball, **make, until_success=True)(counting, x, target, index=index)
+    assert 0 < full.success.sum() < len(x)
+    assert torch.equal(full.success, short.success)
+    assert (short.gradient_queries <= full.gradient_queries).all()
+    assert (short.gradient_queries[short.success] < 20 * restarts).any()
+    assert sum(asked) < 0.9 * len(x) * restarts * 20
+
+
+def test_a_clip_that_is_left_alone_depends_on_no_other_clip(case) -> None:
+    model, x, target = case
+    attack = PGD(Linf(0.3), AbsoluteError(tolerance=0.2), steps=12, until_success=True)
+    index = torch.arange(len(x))
+    together = attack(model, x, target, index=index)
+    assert 0 < together.success.sum() < len(x)
+    for number in range(0, len(x), 5):
+        one = slice(number, number + 1)
+        alone = attack(model, x[one], target[one], index=index[one])
+        torch.testing.assert_close(alone.adversarial, together.adversarial[one])
+        assert torch.equal(alone.gradient_queries, together.gradient_queries[one])
 
 
 class Hole(torch.autograd.Function):
@@ -208,6 +268,7 @@ def test_a_zero_gradient_is_no_direction(case) -> None:
         (lambda: PGD(Linf(0.1), steps=0), "at least one step"),
         (lambda: PGD(Linf(0.1), restarts=0), "one start"),
         (lambda: PGD(Linf(0.1), restarts=2, random_start=False), "repeat one path"),
+        (lambda: PGD(Linf(0.1), keep_best=False, until_success=True), "set keep_best"),
         (lambda: BIM(Linf(0.1), steps=0), "at least one step"),
         (lambda: Noise(Linf(0.1), tries=0), "at least one try"),
     ],
