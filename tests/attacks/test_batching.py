@@ -1,0 +1,114 @@
+"""Attacks batch by batch: the same results, sizes that follow from the memory, and running out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from attacks import PGD, AbsoluteError, AttackResult, Linf, View, batching
+from attacks.batching import attack_in_batches, bytes_per_clip, fitting_batch_size
+
+
+class Answer(NamedTuple):
+    prediction: Tensor
+    concepts: Tensor | None
+
+
+class Model(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.last = nn.Linear(6, 16), nn.Linear(16, 3)
+        self.largest = 100
+        self.sizes: list[int] = []
+
+    def forward(self, x: Tensor) -> Answer:
+        if len(x) > self.largest:
+            raise torch.OutOfMemoryError("too many clips")
+        self.sizes.append(len(x))
+        hidden = self.first(x).tanh()
+        return Answer(self.last(hidden), None)
+
+
+@pytest.fixture
+def case() -> tuple[Model, Tensor, Tensor]:
+    torch.manual_seed(1)
+    return Model(), torch.randn(11, 6), torch.randn(11, 3)
+
+
+ATTACK = PGD(Linf(0.2), AbsoluteError(), steps=4)
+
+
+def same(a: AttackResult, b: AttackResult) -> None:
+    for name in ("adversarial", "objective", "size"):
+        torch.testing.assert_close(getattr(a, name), getattr(b, name))
+    torch.testing.assert_close(a.output.prediction, b.output.prediction)
+    assert torch.equal(a.success, b.success)
+    assert torch.equal(a.gradient_queries, b.gradient_queries)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 11, None])
+def test_batches_change_nothing(case, batch_size) -> None:
+    whole = ATTACK(*case, index=torch.arange(11))
+    parts = attack_in_batches(ATTACK, *case, batch_size=batch_size)
+    same(whole, parts)
+    assert isinstance(parts.output, Answer)
+    assert parts.output.concepts is None
+
+
+def test_memory_that_runs_out_makes_batches_smaller(case) -> None:
+    model, x, target = case
+    whole = ATTACK(model, x, target, index=torch.arange(11))
+    model.largest, model.sizes = 3, []
+    with pytest.warns(UserWarning, match="2 clips at once"):
+        parts = attack_in_batches(ATTACK, model, x, target, batch_size=8)
+    same(whole, parts)
+    assert max(model.sizes) == 2
+
+
+def test_a_clip_that_does_not_fit_is_an_error(case) -> None:
+    model, x, target = case
+    model.largest = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        attack_in_batches(ATTACK, model, x, target, batch_size=1)
+
+
+def test_what_autograd_keeps_is_counted_without_parameters(case) -> None:
+    """Hidden layer of 16 values for tanh and the last layer: one storage; the input is not needed."""
+    model, x, _ = case
+    kept = bytes_per_clip(ATTACK, model, x)
+    assert kept == 16 * 4 + 4 * (6 * 4 + 3 * 4)
+    deep = PGD(Linf(0.2), view=View(read_at="first"))
+    assert bytes_per_clip(deep, model, x) < kept + 4 * 16 * 4
+
+
+def test_the_batch_size_follows_from_free_memory_and_starts(case, monkeypatch) -> None:
+    model, x, _ = case
+    needed = batching._PEAK * bytes_per_clip(ATTACK, model, x)
+    monkeypatch.setattr(batching, "_free_bytes", lambda device: int(20 * needed) + 1)
+    assert fitting_batch_size(ATTACK, model, x) == 10
+    assert fitting_batch_size(PGD(Linf(0.2), restarts=5), model, x) == 2
+    monkeypatch.setattr(batching, "_free_bytes", lambda device: 1)
+    assert fitting_batch_size(ATTACK, model, x) == 1
+
+
+def test_free_memory_is_a_number_of_this_machine() -> None:
+    assert batching._free_bytes(torch.device("cpu")) > 1 << 20
+
+
+def test_no_clip_is_an_error(case) -> None:
+    model, x, target = case
+    with pytest.raises(ValueError, match="no clip"):
+        attack_in_batches(ATTACK, model, x[:0], target[:0])
+
+
+class CoupledError(AbsoluteError):
+    couples_clips = True
+
+
+def test_an_objective_of_a_batch_is_not_cut(case) -> None:
+    with pytest.raises(ValueError, match="whole batch"):
+        attack_in_batches(PGD(Linf(0.2), CoupledError()), *case)
