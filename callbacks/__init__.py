@@ -2,6 +2,7 @@
 
 from callbacks.adversarial_training import AdversarialTraining
 from callbacks.batches import BatchKeys
+from callbacks.corruption_evaluation import CorruptionEvaluation
 from callbacks.epoch_seed import EpochSeed
 from callbacks.phases import WarmPhase
 from callbacks.predictions import PredictionTable
@@ -31,6 +32,7 @@ __all__ = [
     "Adversary",
     "BatchKeys",
     "BernoulliKL",
+    "CorruptionEvaluation",
     "EpochSeed",
     "HardTargets",
     "Madry",

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from steadyear.compare.corruptions import corruption_tables
 from steadyear.compare.evidence import terminal_tables
 from steadyear.compare.find import find_runs
 from steadyear.compare.groups import group
@@ -65,6 +66,9 @@ def terminal_text(summary: Summary) -> str:
     minimal = minimal_norm_table(summary)
     if minimal.rows:
         parts += [format_table(minimal.header, minimal.rows, keys=2), _wrap(minimal.caption)]
+    for corrupted in corruption_tables(summary):
+        rows = format_table(corrupted.header, corrupted.rows)
+        parts += [f"{corrupted.title}\n\n{rows}", _wrap(corrupted.caption)]
     for table, caption in terminal_tables(summary):
         parts += [table, _wrap(caption)]
     parts += [_wrap(f"Warning: {line}") for line in summary.warnings]

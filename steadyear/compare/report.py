@@ -12,6 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from steadyear.compare.cells import budget_label
+from steadyear.compare.corruptions import corruption_tables
 from steadyear.compare.cost import cost_frame, cost_table
 from steadyear.compare.damage import damage_tables
 from steadyear.compare.damage_bars import DAMAGE
@@ -136,7 +137,7 @@ def render(summary: Summary, pictures: Sequence[Picture]) -> str:
         targets=run.names.targets,
         called=dict(zip(("one", "several"), summary.task.targets, strict=True)),
         overview=with_labels(overview_table(summary), summary),
-        tables=[*_tables(summary), *sanity_tables(summary)],
+        tables=[*_tables(summary), *corruption_tables(summary), *sanity_tables(summary)],
         tests=page_tables(summary),
         study=study_table(summary) if summary.task is REGRESSION else None,
         cost=cost_table(summary),

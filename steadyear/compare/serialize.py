@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from steadyear.compare.cells import Attack, Cell
+from steadyear.compare.corruptions import audio_c_json
 from steadyear.compare.cost import cost_json
 from steadyear.compare.damage import KINDS, Damage, find_damage
 from steadyear.compare.minimal_norm import minimal_norm_json
@@ -49,6 +50,7 @@ def summary_json(summary: Summary) -> dict[str, Any]:
         "cost": cost_json(summary),
         "minimal_norm": minimal_norm_json(summary),
         "damage": [_damage(each) for each in find_damage(summary)],
+        "audio_c": _finite(audio_c_json(summary)),
     }
 
 
