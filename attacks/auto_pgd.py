@@ -8,7 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from attacks.balls import Ball
+from attacks.auto_pgd_l1 import climb_l1
+from attacks.balls import L1, Ball
 from attacks.base import Attack, Problem
 from attacks.crafting import Precision
 from attacks.domains.base import Bounds
@@ -42,8 +43,9 @@ class APGD(Attack):
     quarters of the steps raised the objective, or if nothing was found with an unchanged step. The
     worst point on the path is returned.
 
-    Published for Linf and L2. Other balls bring their own steepest direction and projection into the
-    same schedule.
+    In the L1 ball the schedule is that of l1-APGD (Croce and Hein, 2021, arXiv 2103.01208), which
+    adapts how many values a step moves, too. Other balls than Linf, L2 and L1 bring their own
+    steepest direction and projection into the schedule of those two.
 
     Args:
         ball: Which perturbations are allowed.
@@ -90,6 +92,8 @@ class APGD(Attack):
         return best
 
     def _climb(self, problem: Problem, start: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(self.ball, L1):
+            return climb_l1(problem, self.ball, start, self.steps)
         path = _Path(start, *problem.gradient(start)[:2], _FIRST_STEP * self.ball.eps)
         periods = {end: end - begin for begin, end in pairwise([0, *checkpoints(self.steps)])}
         for step in range(1, self.steps):

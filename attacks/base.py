@@ -83,11 +83,10 @@ class Problem:
             clips: Positions of the clips in the batch; ``None`` stands for all of them.
         """
         x = self.x if clips is None else self.x[clips]
-        perturbation = self.attack.ball.project(perturbation, x)
-        if self.attack.bounds is None:
-            return perturbation
-        # Clipping moves towards the clean clip, so it cannot leave the ball again.
-        return (x + perturbation).clamp(*self.attack.bounds) - x
+        ball, bounds = self.attack.ball, self.attack.bounds
+        if bounds is None:
+            return ball.project(perturbation, x)
+        return ball.bounded(perturbation, x, bounds)
 
     @property
     def divisible(self) -> bool:
@@ -210,7 +209,8 @@ class Attack(ABC):
         self.objective = objective or SquaredError()
         self.view = view or View()
         domain = self.view.domain
-        if domain is not None and bounds is not None:
+        # Attacks that are made of others hand their own bounds on: those are the domain's.
+        if domain is not None and bounds not in (None, domain.bounds):
             raise ValueError(f"{type(domain).__name__} has bounds of its own: leave bounds out.")
         self.bounds = bounds if domain is None else domain.bounds
         self.seed = seed

@@ -1,4 +1,4 @@
-"""Attacks that look for the smallest perturbation with success: FMN and DDN."""
+"""Attacks that look for the smallest perturbation with success: what they share, FMN and DDN."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attacks.balls import L2, NormBall
 from attacks.base import Aim, Attack, Problem
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
-from attacks.objectives import Objective
+from attacks.objectives import Objective, refuse_coupled
 from attacks.sizes import keep_worse, per_clip
 from attacks.views import View
 
@@ -25,12 +25,6 @@ _NEAREST, _FARTHEST = 1e-3, 100.0
 class MinimalNorm(Attack):
     """Base of the attacks that minimise the norm instead of spending a budget.
 
-    Each clip has a radius of its own: it shrinks where the attack succeeds and grows where it does
-    not. Until the first success it reaches a little beyond the boundary that the margin and its
-    gradient foretell. An objective may know several paths (classes: the soft margin and the margin),
-    which share the steps. The smallest perturbation with success is kept, and at last drawn towards
-    the clean clip by bisection.
-
     ``ball`` names the norm. With ``eps`` infinite nothing limits the search but 100 times the clip's
     own size; a finite ``eps`` is a cap, and what needs more is no success. A clip without success
     is handed back clean: size 0 and ``success`` false. A clip that is beyond its aim before the attack has
@@ -42,14 +36,15 @@ class MinimalNorm(Attack):
     Args:
         ball: The norm, and the largest perturbation to look for.
         objective: Defines the aim by its margin; ``None`` stands for ``SquaredError()``.
-        steps: Number of steps, one gradient query each, shared by the objective's paths.
-        shrink_steps: Number of bisections at the end, one forward pass each, without gradient.
+        steps: Number of steps.
+        shrink_steps: Number of bisections of a line, one forward pass each, without gradient.
         view: Where the perturbation lives and what is read.
         bounds: Smallest and largest allowed value of the attacked tensor.
         seed: First part of the key of every random number; there is one where a gradient vanishes.
 
     Raises:
-        ValueError: If there is no step, or a negative number of bisections.
+        ValueError: If there is no step, a negative number of bisections, or the objective has one
+            value for a whole batch.
         TypeError: If the ball has no norm.
     """
 
@@ -76,8 +71,58 @@ class MinimalNorm(Attack):
                 f"{type(self).__name__} minimises a norm, which {ball!r} does not have: give the "
                 "ball of a norm, with an infinite eps for no cap."
             )
+        refuse_coupled(self.objective, self)
         self.steps = steps
         self.shrink_steps = shrink_steps
+
+    def shrink(self, problem: Problem, found: Tensor) -> Tensor:
+        """Draw what was found towards the clean clip, as far as the attack still succeeds.
+
+        Args:
+            problem: What may be asked.
+            found: A perturbation with success, or zero, of each clip, shape (batch, ...).
+        """
+        low = found.new_zeros(len(found))
+        high = torch.ones_like(low)
+        for _ in range(self.shrink_steps):
+            middle = (low + high) / 2
+            hit = problem.success(problem.project(found * per_clip(middle, found)))
+            low, high = torch.where(hit, low, middle), torch.where(hit, middle, high)
+        return found * per_clip(high, found)
+
+    def own_size(self, x: Tensor) -> Tensor:
+        """Size of each clip itself, shape (batch,), the natural unit of a search; 1 for silence."""
+        own = self.ball.size(x, x)
+        return torch.where(own > 0, own, 1.0)
+
+    def farthest(self, x: Tensor) -> Tensor:
+        """Where a search gives up, shape (batch,)."""
+        return (_FARTHEST * self.own_size(x)).clamp_max(self.ball.eps)
+
+    def kick(self, x: Tensor, draws: Draws) -> Tensor:
+        """A tiny random step for clips without a gradient, shape (batch, ...)."""
+        direction = self.ball.direction(draws.normal(x), x)
+        return direction * per_clip(_NEAREST * self.own_size(x), x)
+
+
+class RadiusSearch(MinimalNorm):
+    """Base of the searches in a ball that breathes: FMN and DDN.
+
+    Each clip has a radius of its own: it shrinks where the attack succeeds and grows where it does
+    not. Until the first success it reaches a little beyond the boundary that the margin and its
+    gradient foretell. An objective may know several paths (classes: the soft margin and the margin),
+    which share the steps. The smallest perturbation with success is kept, and at last drawn towards
+    the clean clip by bisection.
+
+    Args:
+        ball: The norm, and the largest perturbation to look for.
+        objective: Defines the aim by its margin; ``None`` stands for ``SquaredError()``.
+        steps: Number of steps, one gradient query each, shared by the objective's paths.
+        shrink_steps: Number of bisections at the end, one forward pass each, without gradient.
+        view: Where the perturbation lives and what is read.
+        bounds: Smallest and largest allowed value of the attacked tensor.
+        seed: First part of the key of every random number; there is one where a gradient vanishes.
+    """
 
     @abstractmethod
     def shrunk(self, radius: Tensor, best: Tensor, gamma: float) -> Tensor:
@@ -100,15 +145,13 @@ class MinimalNorm(Attack):
             steps = (self.steps + number) // len(paths)
             other, size = self._search(problem, aim, kick, steps)
             found, negative = keep_worse(found, negative, other, -size)
-        return self._shrink(problem, found)
+        return self.shrink(problem, found)
 
     def _search(
         self, problem: Problem, aim: Aim, kick: Tensor, steps: int
     ) -> tuple[Tensor, Tensor]:
         x = problem.x
-        own = self.ball.size(x, x)
-        own = torch.where(own > 0, own, 1.0)
-        farthest = (_FARTHEST * own).clamp_max(self.ball.eps)
+        own, farthest = self.own_size(x), self.farthest(x)
         point = best = torch.zeros_like(x)
         smallest, radius = torch.full_like(own, torch.inf), torch.zeros_like(own)
         for step in range(steps):
@@ -136,17 +179,8 @@ class MinimalNorm(Attack):
             )
         return best, smallest
 
-    def _shrink(self, problem: Problem, found: Tensor) -> Tensor:
-        low = found.new_zeros(len(found))
-        high = torch.ones_like(low)
-        for _ in range(self.shrink_steps):
-            middle = (low + high) / 2
-            hit = problem.success(problem.project(found * per_clip(middle, found)))
-            low, high = torch.where(hit, low, middle), torch.where(hit, middle, high)
-        return found * per_clip(high, found)
 
-
-class FMN(MinimalNorm):
+class FMN(RadiusSearch):
     """Fast minimum-norm attack (Pintor et al., 2021, arXiv 2102.12827, algorithm 1).
 
     The radius shrinks and grows by a share that falls from 5 % to 0.1 %, and is never larger than
@@ -177,7 +211,7 @@ class FMN(MinimalNorm):
         return self.ball.within(point, radius, x)
 
 
-class DDN(MinimalNorm):
+class DDN(RadiusSearch):
     """Decoupled direction and norm (Rony et al., 2019, arXiv 1811.09600, algorithm 1); L2 only.
 
     The radius shrinks and grows by 5 %, and every perturbation is scaled to it. The first radius

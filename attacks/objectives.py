@@ -73,6 +73,23 @@ class Objective(ABC):
         return False
 
 
+def refuse_coupled(objective: Objective, attack: object) -> None:
+    """Refuse an objective of a whole batch, for attacks that decide clip by clip.
+
+    Args:
+        objective: The objective.
+        attack: The attack, for the message.
+
+    Raises:
+        ValueError: If the objective couples clips.
+    """
+    if objective.couples_clips:
+        raise ValueError(
+            f"{type(attack).__name__} decides about every clip alone, and "
+            f"{type(objective).__name__} has one value for a whole batch: use PGD or APGD."
+        )
+
+
 class RegressionObjective(Objective):
     """Base of the objectives that compare real values.
 
@@ -139,6 +156,25 @@ class AbsoluteError(RegressionObjective):
         return self.difference(prediction, target).abs().mean(1)
 
 
+class Distance(RegressionObjective):
+    """Mean absolute change of whatever the view reads, for example the concepts of a bottleneck.
+
+    Always measured against what the model itself says of the clean clip, so no target is compared.
+    It is flat there: an attack needs a random start.
+
+    Args:
+        output: Position of the only value to attack; ``None`` attacks all of them.
+        tolerance: The attack succeeds when the mean absolute change exceeds this, in the unit of
+            what is read.
+    """
+
+    against_clean: ClassVar[bool] = True
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean absolute change per clip."""
+        return self.difference(prediction, target).abs().mean(1)
+
+
 class Huber(RegressionObjective):
     """Huber loss over the attacked outputs: squared for small errors, absolute for large ones.
 
@@ -171,6 +207,9 @@ class Huber(RegressionObjective):
 
 class Shift(RegressionObjective):
     """Move the attacked outputs up, or down: the mean signed error.
+
+    The worst case of output k alone is the worse one of ``Shift(output=k)`` and
+    ``Shift(output=k, down=True)``; ``WorstOf`` keeps it for every clip.
 
     Args:
         output: Position of the only output to attack; ``None`` attacks all of them.

@@ -10,7 +10,7 @@ from attacks.base import Attack, Problem
 from attacks.crafting import Precision
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
-from attacks.objectives import Objective
+from attacks.objectives import Objective, refuse_coupled
 from attacks.sizes import per_clip
 from attacks.views import View
 
@@ -42,7 +42,8 @@ class SignAdam(Attack):
             ``"fp32"`` or ``"bf16"``; see ``Attack``.
 
     Raises:
-        ValueError: If there is no step, or a clip has fewer than two outputs to correlate.
+        ValueError: If there is no step, the objective has one value for a whole batch, or a clip
+            has fewer than two outputs to correlate.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class SignAdam(Attack):
         super().__init__(Unbounded(), objective, view, bounds, seed, precision)
         if steps < 1:
             raise ValueError(f"SignAdam needs at least one step, not {steps}.")
+        refuse_coupled(self.objective, self)
         self.steps = steps
         self.learning_rate = learning_rate
         self.lowest = lowest

@@ -116,9 +116,11 @@ class View:
             A function of the perturbed tensor, and the clean perturbed tensor.
 
         Raises:
-            TypeError: If a submodule is named and the model is no ``nn.Module``.
+            TypeError: If a submodule is named and the model is no ``nn.Module``, or the model lacks what
+                a domain needs.
             ValueError: If a named submodule does not exist or was not called exactly once in the forward
-                pass, or a domain does not give the clean prediction back at budget 0.
+                pass, or a domain does not fit the model or does not give the clean prediction back at
+                budget 0.
         """
         run, source = model, x
         if self.perturb_at is not None:
@@ -130,7 +132,7 @@ class View:
 
             x = start
         if self.domain is not None:
-            domain = self.domain
+            domain = self.domain.for_model(model)
 
             def run(value: Tensor) -> Any:
                 return model(domain.render(value, source))

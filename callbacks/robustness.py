@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from callbacks.processes import from_all_processes
 from callbacks.read_elsewhere import with_module_outputs
 from callbacks.robustness_table import Cell, Names, RobustnessTable, stacked, write_table
 from callbacks.sanity import conclude, warn_if_interrupted
+from callbacks.sounds import as_sound
+from callbacks.universal import fit_universal
 
 _AVERAGED = ("success", "achieved_linf", "achieved_l2", "snr_db", "prs", "drs", "tars")
 
@@ -42,7 +45,8 @@ class RobustnessEvaluation(Callback):
     classes. A module with ``clip_losses(prediction, target)`` gets robustness scores per clip, see
     ``callbacks.clip_figures``. Of a module that can split its predictions, see
     ``callbacks.contributions``, the table says what each part adds to their change. An attack that
-    reads a submodule is judged by the predictions that it causes.
+    reads a submodule is judged by the predictions that it causes. Universal perturbations are found
+    on training clips first, see ``callbacks.universal``.
 
     Args:
         attacks: Attacks by the name they have in tables.
@@ -124,6 +128,7 @@ class RobustnessEvaluation(Callback):
                 "trainer.inference_mode to false."
             )
         self._parts = find_parts(trainer, module, self.keys)
+        fit_universal(trainer, module, self.attacks, self.budgets, self.keys)
         self._table = RobustnessTable(figures=ClipFigures.of(module))
         self._clips_seen = 0
         self._media = Media(self.media_clips)
@@ -176,14 +181,19 @@ class RobustnessEvaluation(Callback):
         self._sanity.begin(module, x, target, index)
         if self._clips_seen == len(x):
             warn_if_interrupted(self._sanity)
-        for cell in self._cells(self.keys.domain_of(batch)):
+        domain = self.keys.domain_of(batch)
+        for cell in self._cells(domain):
             attack, path = self._sanity.watch(cell.attack)
             result = attack(module, x, target, index=index)
             self._sanity.observe(cell.name, cell.attack, path, result, module, x, target, index)
             result = with_module_outputs(module, x, result, cell.attack.view)
             parts = None if self._parts is None else self._parts.contributions(module, result)
-            self._table.add(cell, result, target, index, concepts, parts)
-            self._media.add(cell, result, index)
+            sound = as_sound(result, cell.attack.view, x, domain)
+            self._table.add(cell, result, target, index, concepts, parts, sound)
+            if sound is None:
+                self._media.add(cell, result, index)
+            else:
+                self._media.add(replace(cell, domain="waveform"), sound, index)
 
     def _cells(self, domain: str) -> list[Cell]:
         return [
@@ -222,7 +232,7 @@ class RobustnessEvaluation(Callback):
             log_to_wandb(trainer, module, frame, names, self._media, stage)
             clips = frame["index"].nunique()
             rank_zero_info(
-                f"\n{_text(figures)}\n{clips} clips; one row per clip, attack and budget in {path}"
+                f"\n{_text(figures, names.decibels(frame))}\n{clips} clips; one row per clip, attack and budget in {path}"
             )
         conclude(self._sanity, trainer, frame, module, figures, names.minimal_norm, stage)
 
@@ -289,8 +299,12 @@ def _scores(group: pd.DataFrame, module: object, state: str) -> dict[str, float]
     return {name: value for name, value in scores.items() if "/" not in name}
 
 
-def _text(figures: dict[str, dict[str, float]]) -> str:
+def _text(figures: dict[str, dict[str, float]], decibels: Mapping[str, float]) -> str:
     table = pd.DataFrame.from_dict(figures, orient="index")
+    if decibels:
+        # As text, because the smallest budgets of bird studies are hundredths of a dB.
+        budgets = [f"{decibels[cell]:.2g}" if cell in decibels else "" for cell in table.index]
+        table.insert(0, "budget in dB", budgets)
     return table.to_string(float_format=lambda value: f"{value:.3f}", na_rep="")
 
 

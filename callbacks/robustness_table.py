@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ _COLUMNS = {
     "attacked_error": pa.float64(),
     "success": pa.bool_(),
     "gradient_queries": pa.int64(),
+    "forward_queries": pa.int64(),
 }
 _OPTIONAL = {
     "contributions": pa.list_(pa.float64()),
@@ -103,6 +105,23 @@ class Names:
         """Name of a clip."""
         return str(self.clips[index]) if index < len(self.clips) else str(index)
 
+    def decibels(self, frame: pd.DataFrame) -> dict[str, float]:
+        """Budgets in dB by ``<attack>@<budget>``, of bounds on the values of spectrograms in dB.
+
+        Args:
+            frame: What ``RobustnessTable.frame`` gave.
+        """
+        if self.z_unit_db is None:
+            return {}
+        cells = frame[["attack", "domain", "norm", "budget"]].drop_duplicates()
+        apart = (cells["domain"] != "spectrogram") | (cells["norm"] != "linf")
+        comparable = ~cells["budget"].isin(cells.loc[apart, "budget"])
+        cells, comparable = cells[~apart], comparable[~apart]
+        names = [*cells["attack"], *("worst" for _ in cells.index[comparable])]
+        budgets = [*cells["budget"], *cells.loc[comparable, "budget"]]
+        found = zip(names, budgets, strict=True)
+        return {f"{name}@{b:g}": b * self.z_unit_db for name, b in found if math.isfinite(b)}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -141,6 +160,7 @@ class RobustnessTable:
         index: Tensor,
         target_concepts: Tensor | None,
         contributions: Tensor | None = None,
+        sound: AttackResult | None = None,
     ) -> None:
         """Add an attacked batch.
 
@@ -152,13 +172,14 @@ class RobustnessTable:
             target_concepts: True concepts, where the data has them.
             contributions: What each part adds to the change of each prediction, shape (batch,
                 targets, parts), where the module can tell.
+            sound: The result as waveforms, where the attack made some; gives the SNR.
         """
         clean, attacked = result.clean_output, result.output
         columns: dict[str, Tensor | None] = {
             "index": index,
             "achieved_linf": linf_norm(result.perturbation),
             "achieved_l2": l2_norm(result.perturbation),
-            "snr_db": _snr(cell.domain, result),
+            "snr_db": _snr(sound),
             "target": target.reshape(len(target), -1),
             "clean_prediction": prediction_of(clean),
             "attacked_prediction": prediction_of(attacked),
@@ -168,6 +189,7 @@ class RobustnessTable:
             **self.figures.columns(result, target, cell.attack.objective),
             "success": result.success,
             "gradient_queries": result.gradient_queries,
+            "forward_queries": result.forward_queries,
             "contributions": None if contributions is None else contributions.flatten(1),
         }
         shared = {
@@ -233,12 +255,12 @@ def stacked(frame: pd.DataFrame, column: str) -> Tensor:
     return torch.tensor(frame[column].tolist(), dtype=torch.float64)
 
 
-def _snr(domain: str, result: AttackResult) -> Tensor | None:
+def _snr(sound: AttackResult | None) -> Tensor | None:
     # Only a waveform is a signal; standardised spectrograms have no signal-to-noise ratio.
-    if domain != "waveform":
+    if sound is None:
         return None
-    clean = result.adversarial - result.perturbation
-    return snr_db(clean.flatten(1), result.perturbation.flatten(1))
+    clean = sound.adversarial - sound.perturbation
+    return snr_db(clean.flatten(1), sound.perturbation.flatten(1))
 
 
 def _listed(column: Tensor | None, length: int) -> list[Any]:

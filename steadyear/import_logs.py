@@ -125,6 +125,8 @@ def _row(attack: LoggedAttack) -> dict[str, Any]:
         "attacked_error": float(np.abs(target - attack.attacked).mean()),
         "success": attack.converged,
         "gradient_queries": attack.iterations,
+        # The released logs do not say.
+        "forward_queries": None,
     }
 
 

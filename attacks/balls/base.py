@@ -58,6 +58,19 @@ class Ball(ABC):
     def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """The nearest allowed perturbation of each clip."""
 
+    def bounded(self, perturbation: Tensor, x: Tensor, bounds: tuple[float, float]) -> Tensor:
+        """An allowed perturbation near by that keeps the clip within bounds.
+
+        Projected, then clipped: where it is enough for a ball that every value is moved towards the
+        clean one, clipping cannot leave it again. Other balls need a way of their own.
+
+        Args:
+            perturbation: Perturbations, shape (batch, ...).
+            x: The clean clips, within the bounds, shape (batch, ...).
+            bounds: Smallest and largest allowed value of the attacked tensor.
+        """
+        return (x + self.project(perturbation, x)).clamp(*bounds) - x
+
     @abstractmethod
     def size(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """Size of each clip's perturbation in the unit of ``eps``, shape (batch,)."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -21,6 +22,18 @@ class Domain(ABC):
 
     bounds: Bounds | None = None
     """Smallest and largest allowed value of a point, or ``None``."""
+
+    def for_model(self, model: Callable[[Tensor], Any]) -> Domain:
+        """The domain with all that it needs to know of a model; attacks ask for it before they start.
+
+        Args:
+            model: The model under attack.
+
+        Raises:
+            TypeError: If the model lacks what the domain needs.
+            ValueError: If the domain and the model do not fit.
+        """
+        return self
 
     @abstractmethod
     def start(self, x: Tensor) -> Tensor:

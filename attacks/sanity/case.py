@@ -23,7 +23,7 @@ from attacks.sizes import per_clip
 from attacks.views import Model, prediction_of
 
 NORMS = ("linf", "l2")
-"""Balls whose budget is a size in the unit of the attacked tensor, so that 0 is no attack."""
+"""Balls that checks know without asking them."""
 
 
 class Found(NamedTuple):
@@ -154,7 +154,9 @@ class Case:
         return self.aimed and bool((self.got.queries > 1).all())
 
     def first(self, clips: int) -> Case:
-        """The same for the first clips."""
+        """The same for the first clips; for all of them where their values hang together."""
+        if self.objective.couples_clips:
+            return self
         return replace(
             self,
             x=self.x[:clips],

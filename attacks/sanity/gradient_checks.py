@@ -19,7 +19,9 @@ _DIRECTIONS = 8
 # In shares of the clip's loudness.
 _FINE = (3e-3, 3e-4)
 _COARSE = 3e-2
+_AWAY = 2 * _COARSE
 _STREAM = 2_000_003
+_AWAY_STREAM = 2_100_003
 
 
 def _judge_graph(samples: list[Sample]) -> Finding:
@@ -106,7 +108,7 @@ def finite_differences(case: Case) -> dict[str, Tensor] | None:
     clips = len(case.x)
     few = case.first(_FEW)
     with few.bound() as bound:
-        point = bound.nearby(few.index)
+        point = _telling_point(bound, few.index)
         gradient = bound.gradient(point)[1]
         if gradient is None or not bool((linf_norm(gradient) > 0).any()):
             return None  # other checks say so
@@ -121,6 +123,22 @@ def finite_differences(case: Case) -> dict[str, Tensor] | None:
     return {name: torch.cat([v, v.new_zeros(rest)]) for name, v in columns.items()}
 
 
+def _telling_point(bound: Bound, index: Tensor) -> Tensor:
+    """Where slopes are compared: near the clean clip, but not where they vanish by construction.
+
+    An objective that is measured against the clean prediction itself is a valley around the clean
+    clip. Within a small budget, at the bottom of it, differences drown in rounding, and strides
+    longer than the budget cross to the other side: both would be blamed on the model.
+    """
+    point = bound.nearby(index)
+    if not bound.attack.objective.flat_at(bound.clean, bound.target):
+        return point
+    away = _AWAY * loudness(bound.start)
+    way = Draws(bound.attack.seed, index, stream=_AWAY_STREAM).uniform(point).sign()
+    further = bound.within(bound.start + per_clip(away, point) * way)
+    return torch.where(per_clip(linf_norm(point - bound.start) < away, point), further, point)
+
+
 def _error(bound: Bound, point: Tensor, gradient: Tensor, index: Tensor, stride: float) -> Tensor:
     step = per_clip(stride * loudness(bound.start), point)
     foretold, seen = [], []
@@ -130,5 +148,8 @@ def _error(bound: Bound, point: Tensor, gradient: Tensor, index: Tensor, stride:
         seen.append((ahead - behind) / 2)
         foretold.append((gradient.double() * way.double()).flatten(1).sum(1))
     a, b = torch.stack(foretold), torch.stack(seen)
+    if bound.attack.objective.couples_clips:
+        # Each value changes with every clip, and gradients are those of the sum of equal values.
+        a = a.mean(1, keepdim=True).expand_as(b)
     size = torch.maximum(a.norm(dim=0), b.norm(dim=0))
     return torch.where(size > 0, (a - b).norm(dim=0) / size, 0.0).cpu()

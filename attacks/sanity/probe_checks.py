@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from attacks.balls import NormBall
 from attacks.gradient import PGD
 from attacks.noise import Noise
-from attacks.sanity.case import NORMS, Case, difference, slack
+from attacks.sanity.case import Case, difference, slack
 from attacks.sanity.evidence import Sample
 from attacks.sanity.registry import check
 from attacks.sanity.verdict import Finding, Status, graded
@@ -29,7 +30,7 @@ def _judge_identity(samples: list[Sample]) -> Finding:
 @check(1, "identity", "change at a budget of 0", _judge_identity, "attack")
 def identity(case: Case) -> dict[str, Tensor] | None:
     """Run the attack without a budget."""
-    if not case.bounded or case.attack.ball.norm not in NORMS:
+    if not case.bounded or not isinstance(case.attack.ball, NormBall):
         return None
     few = case.first(_FEW)
     got = few.run(case.attack.at(0.0))
@@ -110,7 +111,8 @@ def single_step(case: Case) -> dict[str, Tensor] | None:
         return None
     attack = case.attack
     # From the clean clip a measure of distance to it has no gradient.
-    flat = case.target is None or case.objective.against_clean
+    with case.bound() as bound:
+        flat = case.objective.flat_at(bound.clean, bound.target)
     one = PGD(
         attack.ball,
         attack.objective,

@@ -44,7 +44,9 @@ def budget(case: Case) -> dict[str, Tensor] | None:
     at_input = case.attack.view.at_input
     clean = case.x.double() if at_input else (got.adversarial - got.perturbation).double()
     moved = (got.adversarial.double() - clean).flatten(1)
-    known = {"linf": moved.abs().amax(1), "l2": moved.norm(dim=1)}
+    length = moved.norm(dim=1)
+    known = {"linf": moved.abs().amax(1), "l2": length, "l1": moved.abs().sum(1)}
+    known["snr"] = torch.where(length > 0, length / clean.flatten(1).norm(dim=1), 0.0)
     size = known.get(case.attack.ball.norm)
     if size is None:
         size = case.attack.ball.size(moved.reshape(clean.shape), clean)

@@ -32,6 +32,13 @@ from attacks import (
     Unbounded,
     View,
 )
+from attacks.carlini_wagner import CarliniWagner
+from attacks.deepfool import DeepFool
+from attacks.eot import EOT
+from attacks.hop_skip_jump import HopSkipJump
+from attacks.nes import NES
+from attacks.transfer import Transfer
+from attacks.universal import Universal
 
 
 @dataclass(frozen=True)
@@ -53,13 +60,17 @@ ROWS: dict[type[Attack], Row] = {
     AudioAutoAttack: Row(
         lambda ball, **more: AudioAutoAttack(ball, version="1.0-quick", **more), random=None
     ),
+    NES: Row(lambda ball, **more: NES(ball, steps=8, samples=20, **more)),
+    EOT: Row(lambda ball, **more: EOT(PGD(ball, steps=4, **more), samples=2)),
     Noise: Row(lambda ball, **more: Noise(ball, tries=3, **more), aimed=False),
 }
 BALLS = (Linf, L2)
 # Without a bound most of these promises mean nothing; test_sign_adam holds what remains.
 UNBOUNDED_ATTACKS, UNBOUNDED_BALLS = {SignAdam}, {Unbounded}
-# They do not spend a budget; test_minimal_norm holds what they promise.
-MINIMAL_NORM = {FMN, DDN}
+# They do not spend a budget; test_minimal_norm and the tests of each hold what they promise.
+MINIMAL_NORM = {FMN, DDN, CarliniWagner, DeepFool, HopSkipJump}
+# They bring their perturbation along; test_transfer_attack and test_universal hold what they promise.
+FOUND_ELSEWHERE = {Transfer, Universal}
 EVERY = pytest.mark.parametrize(
     ("row", "ball"),
     [pytest.param(r, b, id=f"{a.__name__}-{b.__name__}") for a, r in ROWS.items() for b in BALLS],
@@ -72,7 +83,7 @@ def exported(base: type) -> set[type]:
 
 
 def test_every_attack_and_every_ball_is_in_the_table() -> None:
-    assert exported(Attack) == set(ROWS) | UNBOUNDED_ATTACKS | MINIMAL_NORM
+    assert exported(Attack) == set(ROWS) | UNBOUNDED_ATTACKS | MINIMAL_NORM | FOUND_ELSEWHERE
     assert exported(Ball) == set(BALLS) | UNBOUNDED_BALLS
 
 
