@@ -265,7 +265,7 @@ def aggregate(
             if column in group and group[column].notna().all()
         }
         if attack in minimal_norm and group["success"].any():
-            reached = group.loc[group["success"], f"achieved_{group['norm'].iloc[0]}"]
+            reached = group.loc[group["success"], "achieved_size"]
             measured["median_norm"] = float(reached.median())
         scores = _attacked_scores(group, module, figures["clean"])
         figures[f"{attack}@{budget:g}"] = scores | measured

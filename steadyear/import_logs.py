@@ -114,6 +114,7 @@ def _row(attack: LoggedAttack) -> dict[str, Any]:
         "budget": float("inf"),
         "achieved_linf": None,
         "achieved_l2": attack.l2,
+        "achieved_size": attack.l2,
         "snr_db": None,
         "target": attack.target,
         "clean_prediction": attack.clean,

@@ -6,7 +6,20 @@ import math
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-NORM_LABELS: Final = {"linf": "L∞", "l2": "L2"}
+NORM_LABELS: Final = {
+    "linf": "L∞",
+    "l2": "L2",
+    "l1": "L1",
+    "snr": "SNR",
+    "bands": "band mask",
+    "masking": "masking threshold",
+}
+_RELATIVE: Final = {"snr": "amplitude ratio", "bands": "of the mask", "masking": "of the threshold"}
+_ABSOLUTE: Final = {
+    "spectrogram": "z-units",
+    "waveform": "full-scale units",
+    "semantic": "of the box",
+}
 UNBOUNDED: Final = "unbounded"
 MINIMAL: Final = "minimal norm"
 
@@ -17,7 +30,7 @@ class Attack(NamedTuple):
     Attributes:
         name: Name in the experiment's configuration, for example ``pgd``.
         domain: Where the perturbation lives, ``spectrogram`` or ``waveform``.
-        norm: Norm of the ball, ``linf`` or ``l2``.
+        norm: Norm of the ball, a key of ``NORM_LABELS``.
         minimal_norm: Whether it minimises the norm instead of spending a budget.
     """
 
@@ -29,9 +42,7 @@ class Attack(NamedTuple):
     @property
     def unit(self) -> str:
         """Unit of the budget."""
-        return {"spectrogram": "z-units", "waveform": "full-scale units"}.get(
-            self.domain, self.domain
-        )
+        return _RELATIVE.get(self.norm) or _ABSOLUTE.get(self.domain, self.domain)
 
     @property
     def space(self) -> str:

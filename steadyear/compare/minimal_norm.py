@@ -88,15 +88,14 @@ def _of_cell(summary: Summary, cell: Cell) -> list[Norms]:
     found = []
     for system in summary.systems:
         runs = [run for run in system.group.runs if cell in run.attacked]
-        by_seed = {run.seed: _norms(run.attacked[cell], cell) for run in runs}
+        by_seed = {run.seed: _norms(run.attacked[cell]) for run in runs}
         if by_seed:
             found.append(Norms(system, cell, by_seed))
     return found
 
 
-def _norms(attacked: Attacked, cell: Cell) -> Floats:
-    achieved = {"linf": attacked.achieved_linf, "l2": attacked.achieved_l2}[cell.attack.norm]
-    return np.where(attacked.success > 0, achieved, np.inf)
+def _norms(attacked: Attacked) -> Floats:
+    return np.where(attacked.success > 0, attacked.achieved_size, np.inf)
 
 
 def minimal_norm_table(summary: Summary) -> Table:

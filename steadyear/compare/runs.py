@@ -43,6 +43,7 @@ class Attacked:
         gradient_queries: Gradients spent, shape (clips,).
         achieved_linf: Largest change, in the domain's unit, shape (clips,).
         achieved_l2: L2 norm of the perturbation, in the domain's unit, shape (clips,).
+        achieved_size: Size of the perturbation in the attack's own norm, shape (clips,).
         snr_db: Signal-to-noise ratio in dB, NaN where no audio exists, shape (clips,).
         errors: Error of each clip, shape (clips,).
         robustness: Robustness scores of each clip, shape (clips,), by their name in the table.
@@ -56,6 +57,7 @@ class Attacked:
     gradient_queries: Floats
     achieved_linf: Floats
     achieved_l2: Floats
+    achieved_size: Floats
     snr_db: Floats
     errors: Floats
     robustness: dict[str, Floats]
@@ -166,11 +168,18 @@ def _attacked(rows: pa.Table, names: Names, path: Path) -> Attacked:
         gradient_queries=column(rows, "gradient_queries"),
         achieved_linf=column(rows, "achieved_linf"),
         achieved_l2=column(rows, "achieved_l2"),
+        achieved_size=column(rows, _size_column(rows)),
         snr_db=column(rows, "snr_db"),
         errors=_errors(rows, "attacked_error", prediction, names, path),
         robustness={name: column(rows, name) for name in ROBUSTNESS if name in rows.column_names},
         contributions=read_contributions(rows, names, clean, prediction, path),
     )
+
+
+def _size_column(rows: pa.Table) -> str:
+    # Older tables know two norms only, and have a column for each.
+    norms = rows["norm"].to_pylist()[:1]
+    return "achieved_size" if "achieved_size" in rows.column_names else f"achieved_{norms[0]}"
 
 
 def _errors(rows: pa.Table, name: str, prediction: Floats, names: Names, path: Path) -> Floats:

@@ -13,7 +13,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from attacks import FMN, L2, PGD, AbsoluteError, Linf, SignAdam
+from attacks import FMN, L1, L2, PGD, AbsoluteError, Linf, SignAdam
 from callbacks import RobustnessEvaluation
 
 
@@ -37,6 +37,7 @@ ATTACKS = {
     "as_run": lambda: SignAdam(steps=30, learning_rate=0.05),
     "fmn_linf": lambda: FMN(Linf(math.inf), AbsoluteError(tolerance=0.2), steps=20),
     "fmn_l2": lambda: FMN(L2(math.inf), AbsoluteError(tolerance=0.2), steps=20),
+    "fmn_l1": lambda: FMN(L1(math.inf), AbsoluteError(tolerance=0.2), steps=20),
 }
 
 
@@ -72,19 +73,21 @@ def test_each_has_one_column_in_its_norm(run):
         "as_run": "l2",
         "fmn_linf": "linf",
         "fmn_l2": "l2",
+        "fmn_l1": "l1",
     }
     assert cells["budget", "size"].to_dict() == {
         "pgd": 24,
         "as_run": 12,
         "fmn_linf": 12,
         "fmn_l2": 12,
+        "fmn_l1": 12,
     }
     assert all(math.isinf(cells["budget", "unique"][name][0]) for name in ("fmn_linf", "fmn_l2"))
 
 
 def test_the_table_says_which_attacks_minimise_the_norm(run):
     names = json.loads(pq.read_schema(run[0]).metadata[b"steadyear"])
-    assert names["minimal_norm"] == ["fmn_linf", "fmn_l2"]
+    assert names["minimal_norm"] == ["fmn_linf", "fmn_l2", "fmn_l1"]
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -96,6 +99,13 @@ def test_the_median_is_that_of_the_clips_with_success(run, norm):
     median = rows.loc[rows["success"], f"achieved_{norm}"].median()
     assert figures[f"test/fmn_{norm}@inf/median_norm"] == pytest.approx(median)
     assert "test/pgd@0.3/median_norm" not in figures
+
+
+def test_a_norm_without_a_column_of_its_own_has_its_size(run):
+    frame, figures = pd.read_parquet(run[0]), run[1]
+    rows = frame[(frame["attack"] == "fmn_l1") & frame["success"]]
+    assert (rows["achieved_size"] >= rows["achieved_l2"] - 1e-6).all()
+    assert figures["test/fmn_l1@inf/median_norm"] == pytest.approx(rows["achieved_size"].median())
 
 
 def test_they_take_no_part_in_the_worst_case(run):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from attacks import FGSM, Linf
+from attacks import FGSM, L2, Linf, Noise
 from callbacks import RobustnessEvaluation
 from callbacks.robustness_table import Names
 from lightning_modules import A2B2E, A2E, A2M2E, BirdSetLogMel, MultiLabelModule, RegressionModule
@@ -34,13 +34,15 @@ def network():
     return layers
 
 
-def meaning(folder, module):
+def meaning(folder, module, attacks=None, budgets=(0.1,)):
     target = torch.eye(TARGETS).repeat(CLIPS // TARGETS, 1)
     items = [
         {"spectrogram": torch.randn(1, 2, 3), "target": target[i], "index": torch.tensor(i)}
         for i in range(CLIPS)
     ]
-    trainer = foreign.trainer(folder, RobustnessEvaluation({"fgsm": FGSM(Linf())}, [0.1]))
+    trainer = foreign.trainer(
+        folder, RobustnessEvaluation(attacks or {"fgsm": FGSM(Linf())}, budgets)
+    )
     trainer.test(module, DataLoader([dict(i) for i in items], batch_size=3), verbose=False)
     return json.loads(pq.read_schema(folder / "robustness.parquet").metadata[b"steadyear"])
 
@@ -50,6 +52,36 @@ def test_multilabel_modules_and_decibels(tmp_path):
     assert found["task"] == "multilabel"
     assert found["z_unit_db"] == pytest.approx(4.569)
     assert "supervised_concepts" not in found
+
+
+def printed(folder, module, monkeypatch, attacks, budgets):
+    """The first column of the printed table, by the names of its rows; all text behind them."""
+    said = []
+    monkeypatch.setattr("callbacks.robustness.rank_zero_info", said.append)
+    meaning(folder, module, attacks, budgets)
+    header, *rows = said[0].strip().splitlines()[:-1]
+    return header, {row.split()[0]: row.split()[1] for row in rows}
+
+
+def test_budgets_in_decibels_stand_in_the_printed_table(tmp_path, monkeypatch):
+    module = MultiLabelModule(network(), Linear, frontend=BirdSetLogMel())
+    attacks = {"fgsm": FGSM(Linf()), "noise": Noise(Linf())}
+    header, rows = printed(tmp_path / "a", module, monkeypatch, attacks, [0.001, 0.1])
+    assert header.split()[:3] == ["budget", "in", "dB"]
+    # 4.569 dB are one unit of this front end.
+    expected = {"0.001": "0.0046", "0.1": "0.46"}
+    cells = {f"{n}@{b}": db for n in (*attacks, "worst") for b, db in expected.items()}
+    assert cells.items() <= rows.items()
+
+    attacks["l2"] = FGSM(L2())
+    header, rows = printed(tmp_path / "b", module, monkeypatch, attacks, [0.1])
+    assert rows["fgsm@0.1"] == "0.46"
+    assert rows["l2@0.1"] != "0.46"
+    assert "worst@0.1" not in rows
+
+    module = MultiLabelModule(network(), Linear)
+    header, _ = printed(tmp_path / "c", module, monkeypatch, attacks, [0.1])
+    assert "dB" not in header
 
 
 @pytest.mark.parametrize(
