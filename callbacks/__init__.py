@@ -8,6 +8,7 @@ from callbacks.phases import WarmPhase
 from callbacks.predictions import PredictionTable
 from callbacks.prototype_figures import PrototypeFigures
 from callbacks.prototype_push import PrototypePush
+from callbacks.realisability import RealisabilityGap
 from callbacks.recipes import AdditionalStep, Adversary, Madry, Recipe
 from callbacks.robust_terms import (
     BernoulliKL,
@@ -40,6 +41,7 @@ __all__ = [
     "PredictionTable",
     "PrototypeFigures",
     "PrototypePush",
+    "RealisabilityGap",
     "Recipe",
     "RobustTerm",
     "RobustnessEvaluation",
