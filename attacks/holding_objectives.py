@@ -55,6 +55,12 @@ class WhileHolding(Objective):
     def reference(self, clean: Tensor, target: Tensor | None) -> Tensor:
         """What the attacked values are measured against, then the clean values that are held.
 
+        A target as wide as all that is read brings the values to hold along.
+
+        Args:
+            clean: What the view reads without attack.
+            target: The target of the attacked values, if any.
+
         Raises:
             ValueError: If nothing is left to hold, or the target has another number of dimensions.
         """
@@ -63,6 +69,8 @@ class WhileHolding(Objective):
                 f"WhileHolding attacks {self.width} values and holds the rest, but the view reads "
                 f"{clean.shape[-1]}: name several fields in View(field=[...])."
             )
+        if target is not None and target.shape == clean.shape and not self.objective.against_clean:
+            return target
         inner = self.objective.reference(clean[..., : self.width], target)
         if inner.shape[:-1] != clean.shape[:-1]:
             raise ValueError(

@@ -19,6 +19,7 @@ from attacks.minimal_norm import MinimalNorm
 from attacks.mode import attack_mode
 from attacks.noise import Noise
 from attacks.objectives import Objective
+from attacks.random_search import RandomSearch
 from attacks.sizes import per_clip
 from attacks.views import Model, prediction_of
 
@@ -145,8 +146,8 @@ class Case:
 
     @property
     def aimed(self) -> bool:
-        """Whether it spends a budget with an aim; noise has none."""
-        return self.bounded and not isinstance(self.attack, Noise)
+        """Whether it spends a budget with an aim; random points have none."""
+        return self.bounded and not isinstance(self.attack, Noise | RandomSearch)
 
     @property
     def iterative(self) -> bool:

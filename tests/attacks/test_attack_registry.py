@@ -16,29 +16,38 @@ from attacks import (
     APGD,
     BIM,
     DDN,
+    EOT,
     FGSM,
     FMN,
+    L1,
     L2,
     MIFGSM,
+    NES,
     NIFGSM,
     PGD,
+    SNR,
+    AbsoluteError,
     Attack,
     AudioAutoAttack,
     Ball,
+    CarliniWagner,
+    DeepFool,
+    FrequencyMask,
+    GridSearch,
+    HopSkipJump,
     Linf,
     Noise,
+    Psychoacoustic,
+    RandomSearch,
     SignAdam,
     Square,
+    SquaredError,
+    Transfer,
     Unbounded,
+    Universal,
     View,
+    WorstOf,
 )
-from attacks.carlini_wagner import CarliniWagner
-from attacks.deepfool import DeepFool
-from attacks.eot import EOT
-from attacks.hop_skip_jump import HopSkipJump
-from attacks.nes import NES
-from attacks.transfer import Transfer
-from attacks.universal import Universal
 
 
 @dataclass(frozen=True)
@@ -62,11 +71,22 @@ ROWS: dict[type[Attack], Row] = {
     ),
     NES: Row(lambda ball, **more: NES(ball, steps=8, samples=20, **more)),
     EOT: Row(lambda ball, **more: EOT(PGD(ball, steps=4, **more), samples=2)),
+    RandomSearch: Row(lambda ball, **more: RandomSearch(ball, tries=20, **more), aimed=False),
+    WorstOf: Row(
+        lambda ball, seed=0, **more: WorstOf(
+            [PGD(ball, o, steps=4, **more) for o in (SquaredError(), AbsoluteError())], seed=seed
+        )
+    ),
     Noise: Row(lambda ball, **more: Noise(ball, tries=3, **more), aimed=False),
 }
 BALLS = (Linf, L2)
 # Without a bound most of these promises mean nothing; test_sign_adam holds what remains.
 UNBOUNDED_ATTACKS, UNBOUNDED_BALLS = {SignAdam}, {Unbounded}
+# Some want waveforms, and their sizes are no plain norms; test_l1_ball, test_audio_balls and
+# test_psychoacoustic hold what they promise.
+BALLS_WITH_TESTS_OF_THEIR_OWN = {L1, SNR, FrequencyMask, Psychoacoustic}
+# For boxes of few dimensions; test_grid_search holds what it promises.
+FEW_DIMENSIONS = {GridSearch}
 # They do not spend a budget; test_minimal_norm and the tests of each hold what they promise.
 MINIMAL_NORM = {FMN, DDN, CarliniWagner, DeepFool, HopSkipJump}
 # They bring their perturbation along; test_transfer_attack and test_universal hold what they promise.
@@ -83,8 +103,9 @@ def exported(base: type) -> set[type]:
 
 
 def test_every_attack_and_every_ball_is_in_the_table() -> None:
-    assert exported(Attack) == set(ROWS) | UNBOUNDED_ATTACKS | MINIMAL_NORM | FOUND_ELSEWHERE
-    assert exported(Ball) == set(BALLS) | UNBOUNDED_BALLS
+    elsewhere = UNBOUNDED_ATTACKS | MINIMAL_NORM | FOUND_ELSEWHERE | FEW_DIMENSIONS
+    assert exported(Attack) == set(ROWS) | elsewhere
+    assert exported(Ball) == set(BALLS) | UNBOUNDED_BALLS | BALLS_WITH_TESTS_OF_THEIR_OWN
 
 
 class OneByOne(nn.Module):
