@@ -55,6 +55,7 @@ from attacks.nes import NES
 from attacks.noise import Noise
 from attacks.objectives import (
     AbsoluteError,
+    Distance,
     Huber,
     Objective,
     RegressionObjective,
@@ -113,6 +114,7 @@ __all__ = [
     "Cost",
     "CrossEntropy",
     "DeepFool",
+    "Distance",
     "Domain",
     "Draws",
     "EmbeddingDissimilarity",

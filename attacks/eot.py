@@ -16,6 +16,7 @@ from attacks.draws import Draws
 from attacks.ensemble import AudioAutoAttack
 from attacks.minimal_norm import MinimalNorm
 from attacks.views import Model, View
+from attacks.worst_of import WorstOf
 
 
 class EOT(Attack):
@@ -45,7 +46,7 @@ class EOT(Attack):
         super().__init__(attack.ball, attack.objective, view, bounds, attack.seed, attack.precision)
         if samples < 1:
             raise ValueError(f"EOT needs at least one draw, not {samples}.")
-        if isinstance(attack, MinimalNorm | AudioAutoAttack):
+        if isinstance(attack, MinimalNorm | AudioAutoAttack | WorstOf):
             raise TypeError(
                 f"EOT does not take {type(attack).__name__}: give an attack that spends a budget and "
                 "is no ensemble, such as PGD or APGD."

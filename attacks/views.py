@@ -64,6 +64,9 @@ class View:
 
     def __post_init__(self) -> None:
         """Check the settings."""
+        if not isinstance(self.field, str):
+            # From YAML it comes as a list, which has no hash.
+            object.__setattr__(self, "field", tuple(self.field))
         if self.read_at is not None and self.field != "prediction":
             raise ValueError(
                 f"View reads the submodule '{self.read_at}' or the field '{self.field}', not both."

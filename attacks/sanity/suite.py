@@ -86,8 +86,7 @@ class Sanity:
             return
         seen = set()
         for name, attack in self.attacks.items():
-            # A view with a list of fields has no hash.
-            reads = (type(attack.objective), repr(attack.view))
+            reads = (type(attack.objective), attack.view)
             if reads not in seen:
                 seen.add(reads)
                 case = Case(name, attack.at(self.middle), model, x, target, index)

@@ -18,6 +18,7 @@ from attacks import (
     Shift,
     Square,
     View,
+    WorstOf,
 )
 from attacks.eot import EOT
 
@@ -127,6 +128,6 @@ def test_perturbs_inside_the_model(clips) -> None:
 def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one draw"):
         EOT(PGD(Linf(0.1)), 0)
-    for attack in (FMN(L2()), AudioAutoAttack(L2(0.1))):
+    for attack in (FMN(L2()), AudioAutoAttack(L2(0.1)), WorstOf([PGD(L2(0.1))])):
         with pytest.raises(TypeError, match="spends a budget"):
             EOT(attack)

@@ -204,3 +204,11 @@ def test_a_silent_hook_is_an_error(case, monkeypatch) -> None:
     monkeypatch.setattr(net.front, "_call_impl", net.front.forward)
     with pytest.raises(ValueError, match="compiled"):
         PGD(Linf(0.1), view=View(perturb_at="front"))(net, x)
+
+
+def test_several_fields_are_read_side_by_side() -> None:
+    view = View(field=["prediction", "concepts"])
+    read = view.read({"prediction": torch.ones(3, 2), "concepts": torch.zeros(3, 4)})
+    assert read.tolist() == 3 * [[1, 1, 0, 0, 0, 0]]
+    assert view == View(field=("prediction", "concepts"))
+    assert len({view, View(field=("prediction", "concepts"))}) == 1

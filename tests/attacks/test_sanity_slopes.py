@@ -1,0 +1,89 @@
+"""Check 7, finite differences, where the objective is a valley around the clean clip."""
+
+from __future__ import annotations
+
+import broken_defences as broken
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from attacks import PGD, EmbeddingDissimilarity, Linf, SquaredError, View
+from attacks.sanity import Finding, Status, sanity_report
+
+BUDGETS = [1e-3, 1e-2, 0.1]
+
+
+class Untrained(nn.Module):
+    """Patches, normalisation over few channels and one block, as a tiny ConvNeXt has them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(1, 4, 4, 4)
+        self.norm = nn.GroupNorm(1, 4)
+        self.wider = nn.Conv2d(4, 16, 1)
+        self.back = nn.Conv2d(16, 4, 1)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        patches = self.norm(self.patches(x))
+        embedding = patches + self.back(F.gelu(self.wider(patches)))
+        return {"prediction": self.head(embedding.mean((2, 3))), "embedding": embedding}
+
+
+def untrained(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return Untrained().eval()
+
+
+def clips(loud: bool) -> Tensor:
+    """Spectrograms in z-units; the loud ones lie far from zero."""
+    noise = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(9))
+    return noise / 2 - 6 if loud else noise
+
+
+def slopes(model: nn.Module, budget: float, loud: bool = False) -> Finding:
+    """What the check says of an attack on embeddings."""
+    attack = PGD(Linf(), EmbeddingDissimilarity(), steps=2, view=View(field="embedding"))
+    report = sanity_report(model, clips(loud), None, {"a": attack}, [budget], "free")
+    return report["finite_differences"].finding
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("loud", [False, True])
+def test_an_untrained_network_under_an_attack_on_embeddings_is_healthy(budget, loud):
+    for seed in range(4):
+        found = slopes(untrained(seed), budget, loud)
+        assert found.status is Status.PASS, (seed, found)
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("defence", [broken.RoundedInside, broken.HalfDetached, broken.Noisy])
+def test_broken_defences_are_caught_at_every_budget(defence, budget):
+    found = slopes(defence(untrained(0)).eval(), budget)
+    assert found.status is Status.FAIL, found
+
+
+class Distant(broken.Around):
+    """All embeddings nearly parallel, as in some untrained networks: rounding stays, slopes shrink."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        found = self.network(x)
+        return {**found, "embedding": found["embedding"] + 8.0}
+
+
+@pytest.mark.parametrize("loud", [False, True])
+def test_rounding_is_not_blamed_on_the_model(loud):
+    for seed in range(4):
+        found = slopes(Distant(untrained(seed)).eval(), 0.05, loud)
+        assert found.status is Status.PASS, (seed, found)
+    defence = broken.HalfDetached(Distant(untrained(0))).eval()
+    assert slopes(defence, 0.05, loud).status is Status.FAIL
+
+
+def test_an_error_against_the_own_prediction_is_a_valley_too():
+    for seed in range(4):
+        attack = PGD(Linf(), SquaredError(), steps=2)
+        report = sanity_report(untrained(seed), clips(True), None, {"a": attack}, [1e-3], "free")
+        found = report["finite_differences"].finding
+        assert found.status is Status.PASS, (seed, found)
