@@ -28,6 +28,8 @@ class Hub(ThreadingHTTPServer):
         """Path and first byte of every file that was asked for."""
         self.breaks = 0
         """How many of the next answers end in the middle."""
+        self.breaks_in: set[str] = set()
+        """Files of which the next answer ends in the middle."""
         self.wrong: set[str] = set()
         """Files of which every byte arrives as another one."""
 
@@ -99,8 +101,9 @@ class Answer(BaseHTTPRequestHandler):
         if not body:
             return
         self.server.sent.append((path, first))
-        if self.server.breaks:
-            self.server.breaks -= 1
+        if self.server.breaks or path in self.server.breaks_in:
+            self.server.breaks = max(self.server.breaks - 1, 0)
+            self.server.breaks_in.discard(path)
             half = first + (len(content) - first) // 2
             self.wfile.write(content[first:half])
             self.close_connection = True

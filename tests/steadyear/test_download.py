@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -10,10 +11,13 @@ import sys
 import tarfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
+import torch
 from hub_server import COMMIT, hub
 
+from datamodules import BirdSetDataModule
 from datamodules.augmentation import NoCall
 from steadyear.__main__ import main
 from steadyear.download.birdset import wanted
@@ -43,7 +47,27 @@ def published(tmp_path):
 
 
 @pytest.fixture
+def real(shared_data, tmp_path):
+    """Real recordings as the hub has them, through links. The command knows BirdSet's names only."""
+    files = shared_data / "birdset_layout" / "BC6"
+    folder = tmp_path / "hub" / "HSN"
+    folder.mkdir(parents=True)
+    for path in files.glob("BC6_*"):
+        (folder / path.name.replace("BC6", "HSN")).symlink_to(path)
+    return files
+
+
+@pytest.fixture
+def real_server(real, tmp_path, monkeypatch):
+    yield from serve(tmp_path / "hub", monkeypatch)
+
+
+@pytest.fixture
 def server(published, monkeypatch):
+    yield from serve(published, monkeypatch)
+
+
+def serve(published, monkeypatch):
     with hub(published) as server:
         endpoint = f"http://127.0.0.1:{server.server_port}"
         constants = "huggingface_hub.constants"
@@ -91,6 +115,46 @@ def test_a_connection_that_breaks_half_way(server, published, tmp_path):
     # It went on with the next chunk, it did not begin again.
     assert server.sent == [(f"HSN/{name}", 0), (f"HSN/{name}", CHUNK)]
     assert same(tmp_path / "data" / "HSN" / name, published / "HSN" / name)
+
+
+def test_real_recordings_from_the_hub_to_batches(real_server, real, tmp_path):
+    root = tmp_path / "data"
+    name = "HSN/HSN_train_shard_0001.tar.gz"
+    real_server.breaks_in = {name}
+    birdset(root)
+    # It broke after half of the archive, and went on with the next chunk.
+    assert [first for path, first in real_server.sent if path == name] == [0, CHUNK]
+    for path in real.glob("BC6_*"):
+        assert same(root / "HSN" / path.name.replace("BC6", "HSN"), path)
+
+    data = BirdSetDataModule("HSN", str(root), stream="waveform", batch_size=8)
+    data.prepare_data()
+    data.setup("fit")
+    recordings = pd.read_parquet(real / "BC6_metadata_train.parquet").index
+    used = {data.clip_ids[clip].split("#")[0] for clip in data.splits.clips}
+    assert used == set(recordings)
+    batch = next(iter(data.train_dataloader()))
+    assert batch["waveform"].shape == (8, 160_000)
+    assert bool((batch["waveform"].abs().amax(1) > 0).all())
+    assert batch["target"].sum(1).tolist() == [1.0] * 8
+
+    data.setup("test")
+    compare_with_archive(data, real)
+
+
+def compare_with_archive(data, real):
+    """The first test batch against the archive, read by other means."""
+    batch = next(iter(data.test_dataloader()))
+    rows = pd.read_parquet(real / "BC6_metadata_test_5s.parquet")["ebird_code_multilabel"]
+    with tarfile.open(real / "BC6_test5s_shard_0001.tar.gz") as archive:
+        for position, clip in enumerate(batch["index"].tolist()):
+            name = data.clip_ids[clip]
+            samples, rate = soundfile.read(io.BytesIO(archive.extractfile(name).read()))
+            assert rate == 32_000
+            expected = torch.from_numpy(samples).float()
+            torch.testing.assert_close(batch["waveform"][position], expected, atol=1e-6, rtol=0)
+            labels = batch["target"][position].nonzero().flatten()
+            assert {data.target_names[i] for i in labels} == set(rows[name])
 
 
 def test_what_has_arrived_serves_the_next_attempt(server, published, tmp_path):
