@@ -127,7 +127,8 @@ def summarize(groups: Sequence[Group], warnings: Sequence[str] = ()) -> Summary:
 def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:
     """Find the headline: the attack that hurts most, on average, at its largest budget.
 
-    A system that did not meet it is left out of the mean. Attacks that minimise the norm do not take
+    Attacks that more systems met go first: the headline compares them. A system that did not meet it
+    is left out of the mean. Attacks that minimise the norm do not take
     part where there are others.
 
     Args:
@@ -142,11 +143,11 @@ def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:
 
     key = systems[0].group.runs[0].task.strength
 
-    def strength(cell: Cell) -> float:
+    def strength(cell: Cell) -> tuple[int, float]:
         met = [each.attacked[cell].metrics[key] for each in systems if cell in each.attacked]
         mean = math.fsum(error.mean for error in met) / len(met)
         # An undefined error could not be shown, so it is never the headline if another exists.
-        return mean if math.isfinite(mean) else -math.inf
+        return len(met), mean if math.isfinite(mean) else -math.inf
 
     return max(largest.values(), key=strength)
 

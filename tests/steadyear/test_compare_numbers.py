@@ -145,7 +145,15 @@ def test_missing_cells_are_told_and_left_empty(tmp_path: Path) -> None:
     summary = numbers(tmp_path)
     assert PGD not in summary.systems[1].attacked
     assert [line for line in summary.warnings if "b was not attacked" in line and "0.1" in line]
-    assert summary.readings == ()
+
+
+def test_the_headline_is_an_attack_that_all_systems_met(tmp_path: Path) -> None:
+    write_run(tmp_path, "a")
+    assert numbers(tmp_path).headline == PGD
+    write_run(tmp_path, "b", grid=GRID[:-1])
+    summary = numbers(tmp_path)
+    assert all(summary.headline in each.attacked for each in summary.systems)
+    assert [line for line in summary.readings if "fgsm at 0.1" in line]
 
 
 def test_readings_name_the_losses_of_both_systems(tmp_path: Path) -> None:
