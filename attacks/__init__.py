@@ -70,6 +70,7 @@ from attacks.ranking_objectives import (
     PairwiseRanking,
     ScaleFreeHinge,
     TopK,
+    WrongLabels,
 )
 from attacks.realisability import RealisedAttack, realisability_gap
 from attacks.scores import (
@@ -169,6 +170,7 @@ __all__ = [
     "WaveformDomain",
     "WhileHolding",
     "WorstOf",
+    "WrongLabels",
     "attack_in_batches",
     "attack_mode",
     "fitting_batch_size",

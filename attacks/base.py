@@ -192,8 +192,8 @@ class Attack(ABC):
             perturbation, projection and all that is reported stay in full precision.
 
     Raises:
-        ValueError: If the precision is unknown, bfloat16 is asked for inside a model, or bounds are
-            given to a view whose domain has its own.
+        ValueError: If the precision is unknown, bfloat16 is asked for inside a model, bounds are
+            given to a view whose domain has its own, or the ball does not fit the domain.
     """
 
     def __init__(
@@ -212,6 +212,12 @@ class Attack(ABC):
         # Attacks that are made of others hand their own bounds on: those are the domain's.
         if domain is not None and bounds not in (None, domain.bounds):
             raise ValueError(f"{type(domain).__name__} has bounds of its own: leave bounds out.")
+        if domain is not None and domain.name != "waveform" and ball.of_sounds:
+            raise ValueError(
+                f"{ball!r} is relative to the clip's own sound, which a point of "
+                f"{type(domain).__name__} is not, so that it would allow nothing or anything: "
+                "use Linf, L2 or L1."
+            )
         self.bounds = bounds if domain is None else domain.bounds
         self.seed = seed
         if precision not in get_args(Precision):

@@ -46,11 +46,13 @@ def attack_in_batches(
         batch_size: Number of clips in a batch; ``None`` finds it.
 
     Raises:
-        ValueError: If there is no clip, or the objective belongs to a batch as a whole.
+        ValueError: If there is no clip, a batch of none, or the objective belongs to a batch as a whole.
         torch.OutOfMemoryError: If not even one clip fits.
     """
     if len(x) == 0:
         raise ValueError("There is no clip to attack.")
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f"A batch has at least one clip, not {batch_size}.")
     if attack.objective.couples_clips:
         raise ValueError(
             f"{type(attack.objective).__name__} belongs to a whole batch, which must not be cut: "

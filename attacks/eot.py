@@ -72,6 +72,11 @@ class _Expectation(Problem):
         vars(self).update(vars(problem))
         self.samples = samples
 
+    @property
+    def divisible(self) -> bool:
+        """The model draws for a batch: the clips of another batch would meet other numbers."""
+        return False
+
     def gradient(
         self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None
     ) -> Probe:

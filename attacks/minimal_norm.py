@@ -171,8 +171,8 @@ class RadiusSearch(MinimalNorm):
             )
             radius = torch.where(hit, self.shrunk(radius, smallest, gamma), unmet)
             radius = torch.minimum(radius, farthest)
-            steepest = self.ball.direction(here.gradient, x)
-            way = torch.where(per_clip(slope > 0, x), steepest, kick)
+            stride = self.ball.stride(here.gradient, x)
+            way = torch.where(per_clip(slope > 0, x), stride, kick)
             share = _LAST_STEP + (_FIRST_STEP - _LAST_STEP) * annealing
             point = problem.project(
                 self.confined(point + per_clip(share * radius, x) * way, radius, x)

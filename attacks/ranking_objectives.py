@@ -79,6 +79,33 @@ class ScaleFreeHinge(MultiLabelObjective):
         return F.softplus(wrong / spread, beta=self.sharpness).mean(1)
 
 
+class WrongLabels(MultiLabelObjective):
+    """How many labels are wrong, made smooth.
+
+    Mean over the labels of the logistic function of ``k w / s``, where w is how far a logit is on the
+    wrong side of zero and s the standard deviation of the clip's logits. Unlike a hinge it does not
+    go on pushing labels that have flipped already, so that more of them flip.
+
+    Args:
+        sharpness: The k; the larger, the nearer the value is to the share of wrong labels. Above 0.
+
+    Raises:
+        ValueError: If the sharpness is not above 0.
+    """
+
+    def __init__(self, sharpness: float = 8.0) -> None:
+        if not sharpness > 0:
+            raise ValueError(f"The sharpness of WrongLabels is above 0, not {sharpness}.")
+        self.sharpness = sharpness
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Smooth share of wrong labels per clip."""
+        wrong = torch.where(present(target), -prediction, prediction)
+        # A constant, or the cheapest way up would be to shrink the spread itself.
+        spread = _spread(prediction.detach())[:, None]
+        return (self.sharpness * wrong / spread).sigmoid().mean(1)
+
+
 class TopK(MultiLabelObjective):
     """Push every present label out of the k most likely ones (TkML-AP, arXiv 2108.00146).
 

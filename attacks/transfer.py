@@ -47,7 +47,8 @@ class Transfer(Attack):
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Attack the source."""
         inner = copy.copy(self.attack)
-        inner.ball, inner.objective = self.ball, self.objective
+        # Only the ball: who watches the objective wants to see the model under attack.
+        inner.ball = self.ball
         result = inner(
             self.source,
             problem.x,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from attacks.balls import Ball
 from attacks.base import Attack, Problem
+from attacks.domains.base import Domain
+from attacks.domains.transformations import Transformation
 from attacks.draws import Draws
 from attacks.ensemble_parts import Worst
 from attacks.objectives import Objective
+from attacks.views import View
 
 
 class WorstOf(Attack):
@@ -107,12 +111,22 @@ def _check_reference(judge: Objective, objective: Objective) -> None:
         )
 
 
+def _settings(part: Any) -> Any:
+    """What a part was made with: from a configuration every attack has parts of its own."""
+    if isinstance(part, list | tuple):
+        return [_settings(each) for each in part]
+    if not isinstance(part, Ball | View | Domain | Transformation):
+        return part
+    shown = {name: _settings(v) for name, v in vars(part).items() if not name.startswith("_")}
+    return type(part), shown
+
+
 def _check_alike(attacks: Sequence[Attack]) -> None:
     first = attacks[0]
     for other in attacks[1:]:
         alike = {
-            "ball": (type(first.ball), first.ball.eps) == (type(other.ball), other.ball.eps),
-            "view": first.view == other.view,
+            "ball": _settings(first.ball) == _settings(other.ball),
+            "view": _settings(first.view) == _settings(other.view),
             "bounds": first.bounds == other.bounds,
             "precision": first.precision == other.precision,
         }

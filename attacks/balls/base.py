@@ -27,6 +27,9 @@ class Ball(ABC):
     norm: ClassVar[str]
     """Name of the norm in tables."""
 
+    of_sounds: ClassVar[bool] = False
+    """Whether the budget is relative to what the clip sounds like."""
+
     def __init__(self, eps: float = 0.0) -> None:
         if not eps >= 0:
             raise ValueError(f"The budget of a ball cannot be {eps}; it is at least 0.")
@@ -88,6 +91,13 @@ class NormBall(Ball):
             radius: Largest sizes, shape (batch,), in the unit of ``eps``; may be infinite.
             x: The clean clips, shape (batch, ...).
         """
+
+    def stride(self, gradient: Tensor, x: Tensor) -> Tensor:
+        """Which way a search steps that is drawn back into a radius afterwards; its unit is the radius.
+
+        The steepest ascent, unless drawing back makes the best of longer steps.
+        """
+        return self.direction(gradient, x)
 
     @abstractmethod
     def dual_norm(self, gradient: Tensor, x: Tensor) -> Tensor:

@@ -31,6 +31,8 @@ class CoefficientBall(NormBall):
     allowed, and ``size`` does not count what may be noise.
     """
 
+    of_sounds = True
+
     def __init__(self, eps: float = 0.0) -> None:
         super().__init__(eps)
         self._limits = OncePerTensor(self.limits)

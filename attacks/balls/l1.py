@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from attacks.balls.base import NormBall
+from attacks.balls.norms import L2
 from attacks.draws import Draws
 from attacks.sizes import linf_norm, per_clip
 
@@ -59,6 +60,10 @@ class L1(NormBall):
         scaled = gradient / per_clip(linf_norm(gradient).clamp_min(tiny), gradient)
         scaled = scaled * largest(gradient, gradient.new_full((len(gradient),), number).long())
         return scaled / per_clip(l1_norm(scaled).clamp_min(tiny), scaled)
+
+    def stride(self, gradient: Tensor, x: Tensor) -> Tensor:
+        """The gradient of unit Euclidean length: drawing back keeps its largest values, however many."""
+        return L2().direction(gradient, x)
 
     def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """Shrink every value by the same amount, but not beyond zero."""

@@ -34,6 +34,7 @@ class SNR(NormBall):
     """
 
     norm = "snr"
+    of_sounds = True
 
     def __init__(self, eps: float = 0.0, db: float | None = None) -> None:
         if db is not None and eps != 0:

@@ -50,6 +50,12 @@ def same(a: AttackResult, b: AttackResult) -> None:
     assert torch.equal(a.gradient_queries, b.gradient_queries)
 
 
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_a_batch_of_nothing_is_refused(case, batch_size) -> None:
+    with pytest.raises(ValueError, match="at least one clip"):
+        attack_in_batches(ATTACK, *case, batch_size=batch_size)
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 11, None])
 def test_batches_change_nothing(case, batch_size) -> None:
     whole = ATTACK(*case, index=torch.arange(11))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks import FGSM, PGD, Linf, View
+from attacks.balls import SNR, FrequencyMask, Psychoacoustic
 from attacks.domains import SemanticBox, SpectrogramDomain, WaveformDomain, realise
 from attacks.domains.transformations import Gain
 from attacks.realisability import realisability_gap
@@ -136,6 +137,17 @@ def test_sounds_do_not_depend_on_the_batch_and_never_lead_away(sounds) -> None:
     assert (together.gap < 1).all()
     # Noise in every value belongs to no sound.
     assert (together.gap > 0.3).all()
+
+
+@pytest.mark.parametrize(
+    "ball", [SNR(db=20), FrequencyMask(RATE, [100], [0, -10]), Psychoacoustic(RATE)], ids=str
+)
+def test_balls_around_sounds_are_refused_where_points_are_none(ball) -> None:
+    """The point of the clean clip in a semantic box is 0, around which they allow nothing."""
+    for domain in (SemanticBox([Gain()], RATE), SpectrogramDomain(LogSpectrum())):
+        with pytest.raises(ValueError, match="relative to the clip's own sound"):
+            PGD(ball, view=View(domain=domain))
+    assert PGD(ball, view=View(domain=WaveformDomain())).bounds == (-1.0, 1.0)
 
 
 def test_the_wrong_perturbation_is_refused(sounds) -> None:

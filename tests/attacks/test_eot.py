@@ -85,6 +85,15 @@ def test_a_model_without_noise_is_attacked_as_by_the_inner_attack(inner, clips) 
     assert torch.equal(mean.forward_queries, 3 * plain.forward_queries)
 
 
+@pytest.mark.parametrize("until_success", [False, True])
+def test_every_start_of_several_asks_for_means(clips, until_success) -> None:
+    model, (x, target) = Noisy(1.0), clips
+    inner = PGD(Linf(0.1), Shift(tolerance=1e6), 3, restarts=2, until_success=until_success)
+    result = EOT(inner, 5)(model, x, target)
+    assert (result.gradient_queries == 5 * 2 * 3).all()
+    assert (result.forward_queries == 5 * 2).all()
+
+
 def test_is_deterministic_and_leaves_the_global_state_alone(clips) -> None:
     model, (x, target) = Noisy(1.0), clips
     attack = EOT(PGD(Linf(0.1), steps=3, seed=5), 4)

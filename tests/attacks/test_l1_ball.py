@@ -5,14 +5,27 @@ from __future__ import annotations
 import math
 
 import eagerpy as ep
+import foolbox
 import numpy as np
 import pytest
 import torch
 from foolbox.attacks.fast_minimum_norm import project_onto_l1_ball
 from scipy.optimize import minimize
+from small_classifier import digits, norms
 from torch import Tensor, nn
 
-from attacks import APGD, BIM, FGSM, FMN, PGD, AbsoluteError, Draws, Noise, SquaredError
+from attacks import (
+    APGD,
+    BIM,
+    FGSM,
+    FMN,
+    PGD,
+    AbsoluteError,
+    CrossEntropy,
+    Draws,
+    Noise,
+    SquaredError,
+)
 from attacks.balls.l1 import L1, largest, shrunk
 
 INDEX = torch.arange(6)
@@ -233,3 +246,20 @@ def test_largest_takes_ties_along() -> None:
 def test_a_share_is_a_share(share) -> None:
     with pytest.raises(ValueError, match="share"):
         L1(1.0, share)
+
+
+def test_fmn_finds_norms_as_small_as_foolbox() -> None:
+    """The best of three of its step sizes; ours has none to choose."""
+    net, x, y = digits()
+    x, y = x[:40], y[:40]
+    ours = FMN(L1(math.inf), CrossEntropy(), steps=30, bounds=(0, 1))(net, x, y)
+    theirs = []
+    for step in (0.1, 1.0, 10.0):
+        attack = foolbox.attacks.L1FMNAttack(steps=30, max_stepsize=step)
+        found = attack.run(
+            foolbox.PyTorchModel(net, (0, 1)), x, foolbox.criteria.Misclassification(y)
+        )
+        size = torch.where(net(found).argmax(1) != y, norms(found - x, 1), torch.inf)
+        theirs.append(float(size.median()))
+    assert ours.success.all()
+    assert float(ours.size.median()) <= 1.01 * min(theirs)

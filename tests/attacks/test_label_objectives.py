@@ -24,12 +24,14 @@ from attacks import (
     SquaredError,
     TopK,
     Towards,
+    WrongLabels,
 )
 
 EVERY = [
     PairwiseRanking(),
     MultiLabelDLR(),
     ScaleFreeHinge(),
+    WrongLabels(),
     LabelMargin(),
     TopK(2),
     HideLabels(),
@@ -76,7 +78,7 @@ def test_multi_label_dlr_written_out(values) -> None:
         assert found[i].item() == pytest.approx((loud - soft) / logit.std())
 
 
-@pytest.mark.parametrize("objective", [MultiLabelDLR(), ScaleFreeHinge()])
+@pytest.mark.parametrize("objective", [MultiLabelDLR(), ScaleFreeHinge(), WrongLabels()])
 def test_the_scale_of_the_logits_does_not_matter(values, objective) -> None:
     z, y = values
     torch.testing.assert_close(objective(50 * z, y), objective(z, y))
@@ -91,6 +93,15 @@ def test_the_smooth_hinge_is_the_cross_entropy_of_scaled_logits(values) -> None:
     scaled = 3 * z / z.std(1, correction=0, keepdim=True)
     expected = F.binary_cross_entropy_with_logits(scaled, y, reduction="none").mean(1) / 3
     torch.testing.assert_close(ScaleFreeHinge(sharpness=3)(z, y), expected)
+
+
+def test_wrong_labels_comes_close_to_their_share() -> None:
+    z = torch.tensor([[2.0, -3.0, 1.0, -0.5]])
+    y = torch.tensor([[1.0, 1.0, 0.0, 0.0]])
+    torch.testing.assert_close(WrongLabels(sharpness=1e4)(z, y), torch.tensor([0.5]))
+    spread = z.std(correction=0)
+    wrong = torch.tensor([-2.0, 3.0, 1.0, -0.5]) / spread
+    torch.testing.assert_close(WrongLabels(sharpness=2)(z, y), (2 * wrong).sigmoid().mean()[None])
 
 
 def test_label_margin_is_positive_where_a_label_is_wrong(values) -> None:
@@ -138,7 +149,7 @@ def test_values_and_margins_are_per_clip_with_true_gradients(values, objective) 
         torch.testing.assert_close(alone[0], margin[i])
     inputs = z.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda p: objective.margin(p, z, y), inputs)
-    if not isinstance(objective, ScaleFreeHinge):  # it holds its spread constant
+    if not isinstance(objective, ScaleFreeHinge | WrongLabels):  # it holds its spread constant
         assert torch.autograd.gradcheck(lambda p: objective(p, y), inputs)
 
 
@@ -222,6 +233,7 @@ def test_shift_moves_the_mean(values, down) -> None:
         (lambda: HideLabels([]), "HideLabels needs numbers"),
         (lambda: TopK(0), "at least k=1"),
         (lambda: ScaleFreeHinge(0.0), "above 0"),
+        (lambda: WrongLabels(0.0), "above 0"),
         (lambda: Huber(delta=0.0), "above 0"),
         (lambda: ShowLabels([6]).check(torch.zeros(2, 6), torch.zeros(2, 6)), "names label 6"),
         (lambda: HideLabels([6]).check(torch.zeros(2, 6), torch.zeros(2, 6)), "names label 6"),

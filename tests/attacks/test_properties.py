@@ -174,6 +174,7 @@ OBJECTIVES: dict[str, ObjectiveRow] = {
     "ClassRanking": ObjectiveRow(attacks.ClassRanking(), "multilabel"),
     "PairwiseRanking": ObjectiveRow(attacks.PairwiseRanking(), "multilabel"),
     "MultiLabelDLR": ObjectiveRow(attacks.MultiLabelDLR(), "multilabel"),
+    "WrongLabels": ObjectiveRow(attacks.WrongLabels(), "multilabel", smooth=False),
     "ScaleFreeHinge": ObjectiveRow(attacks.ScaleFreeHinge(), "multilabel", smooth=False),
     "TopK": ObjectiveRow(attacks.TopK(2), "multilabel"),
     "LabelMargin": ObjectiveRow(attacks.LabelMargin(), "multilabel"),

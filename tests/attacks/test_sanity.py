@@ -13,7 +13,18 @@ import torch
 from broken_defences import clips, trained
 from torch import nn
 
-from attacks import FGSM, L2, PGD, CrossEntropy, Linf, Noise, OutputLoss, SignAdam, SquaredError
+from attacks import (
+    FGSM,
+    L2,
+    PGD,
+    AbsoluteError,
+    CrossEntropy,
+    Linf,
+    Noise,
+    OutputLoss,
+    SignAdam,
+    SquaredError,
+)
 from attacks.sanity import CHECKS, Sanity, Status, sanity_report
 from attacks.sanity.report import judged
 
@@ -261,6 +272,31 @@ def test_watching_changes_nothing(networks):
     assert len(path) == 4
     assert type(cell.objective) is SquaredError
     assert isinstance(seen.objective, SquaredError)
+
+
+def test_a_path_of_some_of_the_clips_says_nothing(networks):
+    """With four starts of four clips any number of clips that is left looks like a whole batch."""
+    model, x, y, index = (
+        networks["regression"],
+        clips()[:4],
+        target("regression")[:4],
+        torch.arange(4),
+    )
+
+    def attack(tolerance, until_success=True):
+        objective = AbsoluteError(tolerance=tolerance)
+        return PGD(Linf(0.1), objective, 12, restarts=4, until_success=until_success)
+
+    found = attack(0.0, until_success=False)(model, x, y, index=index)
+    half = attack(float((found.objective - found.clean_objective).median()) * 0.99)
+    for cell, known in ((half, False), (attack(1e6), True)):
+        sanity = Sanity({"a": cell}, [0.1])
+        sanity.begin(model, x, y, index)
+        seen, path = sanity.watch(cell)
+        sanity.observe("a", cell, path, seen(model, x, y, index=index), model, x, y, index)
+        assert all(len(values) % 4 == 0 for values in path)
+        skipped = {skip.name for skip in sanity.report().skipped}
+        assert ("silent_success" not in skipped) == known
 
 
 def test_the_model_and_the_random_state_are_left_alone(networks):

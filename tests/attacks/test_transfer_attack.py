@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from attacks import FMN, L2, PGD, EmbeddingDissimilarity, Linf, SquaredError, View
+from attacks.sanity.watch import watched
 from attacks.transfer import Transfer
 
 
@@ -46,6 +47,13 @@ def test_nothing_is_asked_of_the_attacked_model(case) -> None:
     assert len(calls) == 2  # the clean clips and the result
     assert not result.gradient_queries.any()
     assert not result.forward_queries.any()
+
+
+def test_who_watches_the_attack_does_not_see_the_path_on_the_source(case) -> None:
+    source, model, x, target = case
+    watcher, path = watched(Transfer(source, PGD(L2(0.1), steps=4)))
+    watcher(model, x, target)
+    assert path == []
 
 
 def test_another_budget_and_a_start_reach_the_inner_attack(case) -> None:

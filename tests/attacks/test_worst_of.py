@@ -20,7 +20,10 @@ from attacks import (
     View,
     robust_curve,
 )
+from attacks.balls import FrequencyMask
 from attacks.batch_objectives import BatchCorrelation
+from attacks.domains import SemanticBox
+from attacks.domains.transformations import Gain
 from attacks.objectives import Distance
 from attacks.worst_of import WorstOf
 
@@ -138,6 +141,18 @@ def test_a_judge_of_the_batch_keeps_one_result_for_all_clips(case) -> None:
     )
 
 
+def test_parts_of_a_configuration_are_compared_by_their_settings(case) -> None:
+    """Read from a file, every attack has a ball and a domain of its own."""
+    parts = [
+        PGD(FrequencyMask(1000, [100], [0, -10], eps=0.2), AbsoluteError()),
+        Noise(FrequencyMask(1000, [100], [0, -10], eps=0.2), AbsoluteError()),
+    ]
+    assert (WorstOf(parts)(*case).objective >= parts[0](*case).clean_objective).all()
+    boxes = [SemanticBox([Gain(6)], 1000) for _ in range(2)]
+    parts = [PGD(Linf(1.0), AbsoluteError(), view=View(domain=box)) for box in boxes]
+    assert (WorstOf(parts)(*case).size > 0).any()
+
+
 def test_what_does_not_fit_is_refused(case) -> None:
     with pytest.raises(ValueError, match="at least one attack"):
         WorstOf([])
@@ -152,6 +167,12 @@ def test_what_does_not_fit_is_refused(case) -> None:
             WorstOf([PGD(Linf(0.2)), attack])
     with pytest.raises(ValueError, match="differ in their ball"):
         WorstOf([PGD(Linf(0.2)), PGD(Linf(0.1))])
+    masks = [FrequencyMask(1000, [100], [0, low], eps=0.2) for low in (-10, -20)]
+    with pytest.raises(ValueError, match="differ in their ball"):
+        WorstOf([PGD(mask) for mask in masks])
+    boxes = [SemanticBox([Gain(db)], 1000) for db in (6, 12)]
+    with pytest.raises(ValueError, match="differ in their view"):
+        WorstOf([PGD(Linf(0.2), view=View(domain=box)) for box in boxes])
     with pytest.raises(ValueError, match="judge Distance does not measure against the target"):
         WorstOf(both(), Distance())
     with pytest.raises(ValueError, match="starts at the clean clip"):
