@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
@@ -65,6 +66,8 @@ class Universal(Attack):
         super().__init__(ball, objective, view, bounds, seed)
         if epochs < 1:
             raise ValueError(f"Universal needs at least one epoch, not {epochs}.")
+        if not math.isfinite(ball.eps):
+            raise ValueError("Universal spends a budget: give the ball a finite one.")
         self.epochs = epochs
         self.relative_step = relative_step
         self.path = path

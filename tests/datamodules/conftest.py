@@ -1,17 +1,20 @@
-"""Ramps instead of music: each value tells the clip and the moment it comes from."""
+"""Ramps instead of music, each value of which tells the clip and the moment; BirdSet in miniature."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from birdset_miniature import Make, PowerLogMel, write_miniature
 from torch import Tensor
 
+from datamodules import BirdSetDataModule
 from datamodules.base import AudioDataModule
 from datamodules.clips import RatedClips
 from datamodules.sources import AudioProblemError, AudioSource
@@ -103,3 +106,32 @@ def write_tone(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def birdset_original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small data set MIN as it was written, which no test may change."""
+    folder = tmp_path_factory.mktemp("birdset") / "MIN"
+    write_miniature(folder)
+    return folder
+
+
+@pytest.fixture
+def miniature(birdset_original: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(birdset_original, tmp_path / "root" / "MIN"))
+
+
+@pytest.fixture
+def make(miniature: Path, tmp_path: Path) -> Make:
+    def build(stage: str | None = "fit", **kwargs: Any) -> BirdSetDataModule:
+        settings = {"name": "MIN", "root": str(miniature.parent), "frontend": PowerLogMel()}
+        settings |= {"stream": "waveform", "batch_size": 4, "cache_dir": str(tmp_path / "cache")}
+        settings["frontend"].fit(-30.0, 10.0)
+        data = BirdSetDataModule(**{**settings, **kwargs})
+        if stage is not None:
+            data.prepare_data()
+            data.setup(stage)
+        return data
+
+    return build

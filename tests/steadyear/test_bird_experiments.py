@@ -16,21 +16,30 @@ from steadyear.__main__ import main
 ROOT = Path(__file__).resolve().parents[2]
 BIRDS = ("birds_demo", "bc6", "birdset")
 EXPERIMENTS = sorted(p for f in BIRDS for p in (ROOT / "configs/experiment" / f).glob("*.yaml"))
-TRAINED = [p for p in EXPERIMENTS if p.stem != "eval_pretrained"]
+TRAINED = [p for p in EXPERIMENTS if not p.stem.startswith("eval_")]
 ATTACKS = {"noise", "pgd_output", "pgd_embedding"}
+PROTOTYPES = {"prototypes_hidden", "prototypes_awakened"}
 CODES = [f"bird{i:02}" for i in range(21)]
 
 
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory):
+    """BC6 and HSN in miniature, unpacked by the first run that needs them."""
+    folder = tmp_path_factory.mktemp("birds")
+    write_birdset(folder / "birdset_layout" / "BC6", "BC6", CODES[:6], 12, 4)
+    write_birdset(folder / "birdset" / "HSN", "HSN", CODES, 24, 4)
+    return folder
+
+
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    """An empty folder with BC6 and HSN in miniature."""
+def workplace(tmp_path, monkeypatch, prepared, birds):
+    """An empty folder, with the data and the cache that all runs share."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STEADYEAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEADYEAR_CACHE", str(prepared))
     monkeypatch.setenv("STEADYEAR_DATA", str(tmp_path / "data"))
     # Lightning's log handler still holds the stream of an earlier test.
     monkeypatch.setattr("logging.raiseExceptions", False)
-    write_birdset(tmp_path / "data" / "birdset_layout" / "BC6", "BC6", CODES[:6], 12, 4)
-    write_birdset(tmp_path / "data" / "birdset" / "HSN", "HSN", CODES, 63, 4)
+    (tmp_path / "data").symlink_to(birds)
     return tmp_path
 
 
@@ -69,7 +78,7 @@ def test_every_bird_experiment_fits_and_tests(path, workplace):
     main(["test", *arguments])
     run = Path("runs") / path.parent.name / path.stem / "seed0"
     table = pd.read_parquet(run / "robustness.parquet")
-    assert set(table["attack"]) == ATTACKS
+    assert set(table["attack"]) == ATTACKS | (PROTOTYPES if "protopnet" in path.stem else set())
     assert np.isfinite(np.stack(table["attacked_prediction"])).all()
     assert table["prs"].between(0, 1).all()
     record = json.loads((run / "run.json").read_text())
@@ -94,14 +103,33 @@ def test_a_published_checkpoint_with_one_command(workplace, monkeypatch, capsys,
         *("test", "--config", str(ROOT / "configs/experiment/birdset/eval_pretrained.yaml")),
         *("--model.checkpoint", "published", "--data.name", "HSN", "--data.root", "data/birdset"),
         *("--data.num_workers", "0", "--logger.wandb", "null", "--trainer.accelerator", "cpu"),
+        *("--callbacks.robustness.budgets", "[0.05]"),
     ]
     main(command)
     table = pd.read_parquet("runs/birdset/eval_pretrained/seed0/robustness.parquet")
     assert set(table["attack"]) == ATTACKS
     assert len(table["attacked_prediction"][0]) == len(CODES)
     assert "runs/birdset/eval_pretrained/seed0" in capsys.readouterr().out
-    main(command)  # a second evaluation is a run of its own
-    assert Path("runs/birdset/eval_pretrained/seed0-2/robustness.parquet").is_file()
+    if kind == "convnext":
+        main(command)  # a second evaluation is a run of its own
+        assert Path("runs/birdset/eval_pretrained/seed0-2/robustness.parquet").is_file()
+        return
+    command[2] = str(ROOT / "configs/experiment/birdset/eval_prototypes.yaml")
+    main(command)
+    table = pd.read_parquet("runs/birdset/eval_prototypes/seed0/robustness.parquet")
+    assert set(table["attack"]) == ATTACKS | PROTOTYPES
+
+
+def test_attacks_on_prototypes_come_on_top_of_those_of_the_bird_study():
+    both = (ROOT / f"configs/callbacks/{name}_robustness.yaml" for name in ("bird", "prototype"))
+    bird, prototype = (yaml.safe_load(path.read_text())["init_args"] for path in both)
+    assert prototype["budgets"] == bird["budgets"]
+    more = {name: prototype["attacks"].pop(name) for name in PROTOTYPES}
+    assert prototype["attacks"] == bird["attacks"]
+    assert {each["init_args"]["objective"]["init_args"]["hide"] for each in more.values()} == {
+        True,
+        False,
+    }
 
 
 def test_missing_data_comes_with_the_command_that_gets_it(workplace, capsys):

@@ -14,36 +14,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 import torch
 import yaml
+from music_data import write_emotify, write_soundtracks
 
 from steadyear.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 MUSIC = ("demo", "emotify", "mer", "concepts", "synthetic")
 EXPERIMENTS = sorted(p for f in MUSIC for p in (ROOT / "configs/experiment" / f).glob("*.yaml"))
-EMOTIFY = [
-    "amazement",
-    "solemnity",
-    "tenderness",
-    "nostalgia",
-    "calmness",
-    "power",
-    "joyful_activation",
-    "tension",
-    "sadness",
-]
-SOUNDTRACKS = ["valence", "energy", "tension", "anger", "fear", "happy", "sad", "tender"]
-MIDLEVEL = [
-    " melody",
-    " articulation",
-    "rhythm_complexity",
-    "rhythm_stability",
-    "dissonance",
-    "atonality",
-    "mode",
-]
 TINY = {
     "model": {"init_args": {"network": {"init_args": {"width": 0.05}}}},
     "data": {"init_args": {"batch_size": 4, "excerpt_seconds": 2.0}},
@@ -54,10 +33,10 @@ TINY = {
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch):
-    """An empty folder with a cache of its own and a tiny data set in the layout of Emotify."""
+def workplace(tmp_path, monkeypatch, prepared):
+    """An empty folder, with the cache that all runs share, and no data."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("STEADYEAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEADYEAR_CACHE", str(prepared))
     monkeypatch.setenv("STEADYEAR_DATA", str(tmp_path / "data"))
     # Lightning's log handler still holds the stream of an earlier test.
     monkeypatch.setattr("logging.raiseExceptions", False)
@@ -65,45 +44,12 @@ def workplace(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def emotify(workplace):
-    folder = workplace / "data" / "emotify"
-    (folder / "audio").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    rows = []
-    for number in range(1, 21):
-        clip = rng.uniform(-0.5, 0.5, 3 * 22050).astype("float32")
-        soundfile.write(folder / "audio" / f"{number:03}.ogg", clip, 22050)
-        rows.append({"number": f"{number:03}"} | dict.fromkeys(EMOTIFY, 0.0) | {"TARGET": "rock"})
-    table = pd.DataFrame(rows)
-    table[EMOTIFY] = rng.uniform(0, 1, (20, 9))
-    table.to_csv(folder / "mean_ratings_emotify.csv", index=False)
-    return folder
-
-
-@pytest.fixture
-def soundtracks(workplace):
-    """Soundtracks and Mid-level tables as published, and a few short clips of every part."""
-    folder = workplace / "data" / "soundtracks"
-    (folder / "Set1").mkdir(parents=True)
-    (folder / "metadata_annotations").mkdir()
-    rng = np.random.default_rng(0)
-    numbers = [f"{n:03}" for n in range(1, 361)]
-    ratings = pd.DataFrame(rng.uniform(1, 8, (360, 8)), numbers, SOUNDTRACKS)
-    ratings.assign(TARGET="HAPPY").to_csv(folder / "mean_ratings_set1.csv", index_label="number")
-    songs = pd.Index(range(3576, 3936), name="song_id")
-    pd.DataFrame(rng.uniform(1, 10, (360, 7)), songs, MIDLEVEL).to_csv(
-        folder / "metadata_annotations" / "annotations.csv"
-    )
-    source = pd.DataFrame({"song id": songs, "Source": "soundtracks"})
-    source.assign(**{"ID at file source": range(1, 361)}).to_csv(
-        folder / "metadata_annotations" / "metadata.csv", sep=";", index=False
-    )
-    generator = torch.Generator().manual_seed(42)
-    for part in torch.utils.data.random_split(range(360), [288, 36, 36], generator):
-        for position in list(part)[:9]:
-            clip = rng.uniform(-0.5, 0.5, 3 * 22050).astype("float32")
-            soundfile.write(folder / "Set1" / f"{position + 1:03}.mp3", clip, 22050)
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    """Emotify, Soundtracks and Mid-level in miniature, which the runs only read."""
+    folder = tmp_path_factory.mktemp("music")
+    write_emotify(folder / "emotify")
+    write_soundtracks(folder / "soundtracks")
     return folder
 
 
@@ -113,21 +59,29 @@ def small(*extra: str) -> list[str]:
 
 def fewer(path: Path) -> list[str]:
     """Few clips and steps, where they are settings."""
+    few, changes = {"init_args": {"steps": 2}}, {"callbacks": {}}
     if {"demo", "concepts", "synthetic"} & set(path.parts):
-        return ["--data.init_args.num_clips", "[8,4,6]"]
+        changes["data"] = {"init_args": {"num_clips": [8, 4, 6]}}
     if "mer" in path.parts:
-        steps = {"init_args": {"steps": 2}}
-        changes = {"robustness": {"init_args": {"attacks": {"as_stated": steps, "as_run": steps}}}}
-        if path.stem.startswith("aa"):
-            recipe = {"init_args": {"every_n_epochs": 1}}
-            changes["adversarial_training"] = {"init_args": {"attack": steps, "recipe": recipe}}
-        Path("fewer.yaml").write_text(yaml.safe_dump({"callbacks": changes}))
-        return ["--config", "fewer.yaml", "--data.allow_missing", "true"]
-    return []
+        changes["data"] = {"init_args": {"allow_missing": True}}
+        attacks = {"as_stated": few, "as_run": few}
+        changes["callbacks"]["robustness"] = {"init_args": {"attacks": attacks}}
+    if "synthetic" in path.parts:
+        part = yaml.safe_load((ROOT / "configs/callbacks/mer_short.yaml").read_text())["init_args"]
+        for name in ("fmn_linf", "fmn_l2", "as_run"):
+            part["attacks"][name]["init_args"]["steps"] = 2
+        changes["callbacks"]["robustness"] = {"init_args": {"attacks": part["attacks"]}}
+    if {"mer", "synthetic"} & set(path.parts) and path.stem.startswith("aa"):
+        recipe = {"init_args": {"every_n_epochs": 1}}
+        adversarial = {"init_args": {"attack": few, "recipe": recipe}}
+        changes["callbacks"]["adversarial_training"] = adversarial
+    Path("fewer.yaml").write_text(yaml.safe_dump(changes, sort_keys=False))
+    return ["--config", "fewer.yaml"]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_every_experiment_fits_tests_and_validates(path, emotify, soundtracks, caplog):
+def test_every_experiment_fits_tests_and_validates(path, workplace, music, monkeypatch, caplog):
+    monkeypatch.setenv("STEADYEAR_DATA", str(music))
     arguments = ["--config", str(path), *small(*fewer(path))]
     main(["fit", *arguments])
     main(["test", *arguments])
@@ -191,7 +145,9 @@ def test_two_processes_train_one_run(workplace):
     """Lightning starts the second process with the command line of the first."""
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
     command = [sys.executable, "-m", "steadyear", "fit", *DEMO, *FEW, *two]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # Two processes meet at an empty cache.
+    empty = {"STEADYEAR_CACHE": str(workplace / "cache")}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | empty
     done = subprocess.run(command, check=False, capture_output=True, timeout=180, env=environment)
     assert done.returncode == 0, done.stderr.decode()
     assert [path.name for path in (workplace / "runs/demo/a2e").iterdir()] == ["seed0"]

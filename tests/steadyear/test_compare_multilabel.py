@@ -1,4 +1,4 @@
-"""Comparisons of multi-label systems: numbers against scikit-learn, tests, page and refusals."""
+"""Comparisons of multi-label systems: numbers against scikit-learn, tests, page and terminal."""
 
 from __future__ import annotations
 
@@ -9,33 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
-from compare_runs import BIRDS, GRID, write_bird_run, write_facts, write_run
-from lightning import LightningDataModule, Trainer
+from bird_comparisons import STRONGEST, cmap, numbers
+from compare_runs import BIRDS, GRID, write_bird_run
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
-from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from attacks import PGD, Linf, OutputLoss
-from callbacks import RobustnessEvaluation
-from lightning_modules import AsymmetricLoss, BirdSetLogMel, MultiLabelModule
 from steadyear.compare import Summary, compare
 from steadyear.compare.cells import Attack, Cell
 from steadyear.compare.command import terminal_text
 from steadyear.compare.cost import front
-from steadyear.compare.find import find_runs
-from steadyear.compare.groups import group
-from steadyear.compare.multilabel_scores import FEWEST_DRAWS, MOST_DRAWS, _clip_counts, drawn_cmap
 from steadyear.compare.report import MULTILABEL_PICTURES
-from steadyear.compare.resampling import score_interval, seed_interval
-from steadyear.compare.runs import read_run
-from steadyear.compare.summary import summarize
 
-STRONGEST = Cell(Attack("pgd", "spectrogram", "linf"), 0.1)
 SYSTEMS = {"ordinary": 1.5, "at_o": 0.5}
 SEEDS = (0, 1, 2)
 
@@ -49,11 +35,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Summary]:
     return root, compare([root / "runs"], root / "report")
 
 
-def numbers(root: Path) -> Summary:
-    """The comparison without its files."""
-    return summarize(group([read_run(folder) for folder in find_runs([root])[0]]))
-
-
 def rows_of(root: Path, system: str, seed: int) -> pd.DataFrame:
     """The rows of the headline attack, straight from the file, in the order of the clips."""
     file = root / "runs" / "birds" / f"{system}-seed{seed}" / "robustness.parquet"
@@ -65,11 +46,6 @@ def matrices(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     columns = ("target", "clean_prediction", "attacked_prediction")
     target, clean, attacked = (np.stack(rows[name]) for name in columns)
     return target, clean, attacked
-
-
-def cmap(target: np.ndarray, scores: np.ndarray) -> float:
-    some = target.any(axis=0)
-    return float(average_precision_score(target[:, some], scores[:, some], average="macro"))
 
 
 def test_scores_are_those_of_scikit_learn(report: tuple[Path, Summary]) -> None:
@@ -179,51 +155,6 @@ def test_systems_of_other_seeds_are_compared_by_welch(tmp_path: Path) -> None:
     assert summary.comparisons[0].pooled.note == "no common seed"
 
 
-def test_cmap_is_computed_anew_on_drawn_clips() -> None:
-    draw = np.random.default_rng(0)
-    target = (draw.random((30, 4)) < 0.2).astype(float)
-    target[:, 3] = 0
-    target[1:, 2] = 0
-    target[0, 2] = 1  # one clip only, which many draws miss
-    logits = np.round(draw.normal(size=target.shape) + target, 1)  # with ties
-    found = drawn_cmap(logits, target)
-    counts = np.concatenate(_clip_counts(30, MOST_DRAWS), axis=1)
-    assert found.shape == (MOST_DRAWS,)
-    assert (counts.sum(axis=0) == 30).all()
-    for place in range(50):
-        clips = np.repeat(np.arange(30), counts[:, place])
-        assert found[place] == pytest.approx(cmap(target[clips], logits[clips]), abs=1e-12)
-
-
-def test_large_sets_get_fewer_draws() -> None:
-    target = np.zeros((20_000, 60))
-    target[0] = 1
-    assert len(drawn_cmap(np.zeros(target.shape), target)) == FEWEST_DRAWS
-
-
-def test_no_label_in_a_draw() -> None:
-    target = np.zeros((3, 1))
-    target[0] = 1
-    found = drawn_cmap(np.array([[1.0], [0.0], [0.0]]), target)
-    assert np.isnan(found).mean() == pytest.approx((2 / 3) ** 3, abs=0.02)
-    assert np.nanmin(found) == 1
-    scores = found[:, None] * [1.0, 2.0, 3.0]
-    assert score_interval(scores, scores, paired=True) == (0, 0)
-
-
-def test_seeds_and_clips_are_drawn_independently_of_each_other() -> None:
-    draw = np.random.default_rng(3)
-    by_seed, by_clip = draw.normal(size=(1, 7)), draw.normal(size=(10_000, 1))
-    over_seeds = seed_interval(by_seed[0], np.zeros(7), paired=True)
-    zeros = np.zeros((10_000, 7))
-    alone = score_interval(by_seed + zeros, zeros, paired=True)
-    width = over_seeds[1] - over_seeds[0]
-    assert alone == pytest.approx(over_seeds, abs=0.05 * width)
-    both = score_interval(by_seed + by_clip + zeros, zeros, paired=True)
-    over_clips = np.diff(np.quantile(by_clip, [0.025, 0.975]))[0]
-    assert both[1] - both[0] == pytest.approx(np.hypot(width, over_clips), rel=0.1)
-
-
 def test_the_page(report: tuple[Path, Summary]) -> None:
     root, _ = report
     folder = root / "report"
@@ -277,128 +208,3 @@ def test_more_is_better_on_the_front() -> None:
     places = {"cheap": (1.0, 0.3), "dear": (2.0, 0.5), "waste": (3.0, 0.4)}
     assert front(places, higher_is_better=True) == ["cheap", "dear"]
     assert front(places) == ["cheap"]
-
-
-def test_one_run_and_nothing_optional(tmp_path: Path) -> None:
-    write_bird_run(tmp_path / "runs", scores=False, decibels=None, absent=())
-    summary = compare([tmp_path / "runs"], tmp_path / "report")
-    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-    assert summary.decibels is None
-    assert " dB)" not in page
-    assert "DRS<" not in page
-    assert "no clip has" not in page
-    metrics = summary.systems[0].attacked[STRONGEST].metrics
-    assert "prs" not in metrics
-    assert 0 < metrics["prs_cmap"].mean < 1
-
-
-def test_z_units_of_different_size_are_told(tmp_path: Path) -> None:
-    for system, decibels in (("convnext", 4.569), ("protopnet", 13.162)):
-        write_bird_run(tmp_path / "runs", system, decibels=decibels, grid=[("pgd", 0.1)])
-    summary = numbers(tmp_path / "runs")
-    (line,) = summary.warnings
-    assert "4.569 dB: convnext; 13.16 dB: protopnet" in line
-    assert summary.decibels is None
-
-
-def test_results_of_another_task_go(report: tuple[Path, Summary], tmp_path: Path) -> None:
-    out = tmp_path / "report"
-    compare([write_run(tmp_path / "runs", grid=[("pgd", 0.1)])], out)
-    assert (out / "predictions.csv").is_file()
-    compare([report[0] / "runs" / "birds" / "at_o-seed0"], out)
-    names = {path.name for path in out.iterdir()}
-    assert "classes.png" in names
-    assert not names & {"predictions.csv", "predictions.png", "robustness-mae.png"}
-
-
-def test_predictions_that_are_no_numbers(tmp_path: Path) -> None:
-    for system in ("broken", "sound"):
-        for seed in SEEDS:
-            folder = write_bird_run(tmp_path / "runs", system, seed, grid=[("pgd", 0.1)], clips=20)
-            if system == "broken":
-                _break(folder / "robustness.parquet")
-    summary = numbers(tmp_path / "runs")
-    assert any("broken under pgd" in line and "not a number" in line for line in summary.warnings)
-    assert summary.comparisons[0].seed.note == "not finite"
-
-
-def _break(path: Path) -> None:
-    table = pq.read_table(path)
-    place = table.column_names.index("attacked_prediction")
-    broken = [[math.nan] * len(BIRDS)] * table.num_rows
-    kind = table.schema.field(place).type
-    pq.write_table(table.set_column(place, "attacked_prediction", [pa.array(broken, kind)]), path)
-
-
-def test_tasks_are_not_mixed(tmp_path: Path) -> None:
-    birds, music = write_bird_run(tmp_path, grid=[("pgd", 0.1)]), write_run(tmp_path, targets=BIRDS)
-    with pytest.raises(ValueError, match="different tasks, multilabel and regression"):
-        compare([birds, music], tmp_path / "report")
-
-
-def test_an_unknown_task(tmp_path: Path) -> None:
-    write_bird_run(tmp_path, about={"task": "captions"})
-    with pytest.raises(ValueError, match="task 'captions'; compare knows regression, multilabel"):
-        compare([tmp_path], tmp_path / "report")
-
-
-def test_a_table_without_the_errors_of_clips(tmp_path: Path) -> None:
-    path = write_bird_run(tmp_path) / "robustness.parquet"
-    pq.write_table(pq.read_table(path).drop_columns(["attacked_error"]), path)
-    with pytest.raises(ValueError, match="lacks the columns attacked_error"):
-        compare([tmp_path], tmp_path / "report")
-
-
-class Head(nn.Module):
-    def __init__(self, embedding_dim: int) -> None:
-        super().__init__()
-        self.layer = nn.Linear(embedding_dim, 3)
-
-    def forward(self, embedding: Tensor) -> tuple[Tensor, None]:
-        return self.layer(embedding), None
-
-
-class Birds(LightningDataModule):
-    clip_ids = tuple(f"{i}.ogg" for i in range(12))
-    target_names = BIRDS[:3]
-
-    def test_dataloader(self) -> DataLoader[dict[str, Tensor]]:
-        generator = torch.Generator().manual_seed(0)
-        items = [
-            {
-                "spectrogram": torch.randn(1, 2, 3, generator=generator),
-                "target": torch.eye(3)[i % 3],
-                "index": torch.tensor(i),
-            }
-            for i in range(12)
-        ]
-        return DataLoader(items, batch_size=5)
-
-
-def test_tables_are_read_as_the_evaluation_writes_them(tmp_path: Path) -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(6, 7), nn.Tanh())
-    network.embedding_dim = 7
-    folder = tmp_path / "runs" / "convnext"
-    attack = PGD(Linf(), OutputLoss(AsymmetricLoss(reduction="clip")), steps=2)
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        inference_mode=False,
-        default_root_dir=folder,
-        callbacks=[RobustnessEvaluation({"pgd": attack}, [0.1])],
-    )
-    trainer.test(MultiLabelModule(network, Head, frontend=BirdSetLogMel()), Birds(), verbose=False)
-    write_facts(folder, "birds", "convnext", 0)
-    summary = numbers(tmp_path / "runs")
-    (system,), logged = summary.systems, trainer.callback_metrics
-    assert summary.decibels == pytest.approx(4.569)
-    for name in ("cmap", "auroc", "top1", "micro_ap"):
-        assert system.clean.metrics[name].mean == pytest.approx(logged[f"test/clean/{name}"].item())
-    for name in ("cmap", "prs", "prs_cmap", "success"):
-        mine = system.attacked[summary.headline].metrics[
-            {"success": "success_rate"}.get(name, name)
-        ]
-        assert mine.mean == pytest.approx(logged[f"test/pgd@0.1/{name}"].item(), rel=1e-5)

@@ -1,0 +1,77 @@
+"""Emotify, and Soundtracks with the Mid-level ratings, in miniature: tables as published, and noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import soundfile
+import torch
+
+EMOTIFY = [
+    "amazement",
+    "solemnity",
+    "tenderness",
+    "nostalgia",
+    "calmness",
+    "power",
+    "joyful_activation",
+    "tension",
+    "sadness",
+]
+SOUNDTRACKS = ["valence", "energy", "tension", "anger", "fear", "happy", "sad", "tender"]
+MIDLEVEL = [
+    " melody",
+    " articulation",
+    "rhythm_complexity",
+    "rhythm_stability",
+    "dissonance",
+    "atonality",
+    "mode",
+]
+
+
+def write_emotify(folder: Path) -> None:
+    """Write the table and 20 clips of 3 s.
+
+    Args:
+        folder: Where they go.
+    """
+    (folder / "audio").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(1, 21):
+        clip = rng.uniform(-0.5, 0.5, 3 * 22050).astype("float32")
+        soundfile.write(folder / "audio" / f"{number:03}.ogg", clip, 22050)
+        rows.append({"number": f"{number:03}"} | dict.fromkeys(EMOTIFY, 0.0) | {"TARGET": "rock"})
+    table = pd.DataFrame(rows)
+    table[EMOTIFY] = rng.uniform(0, 1, (20, 9))
+    table.to_csv(folder / "mean_ratings_emotify.csv", index=False)
+
+
+def write_soundtracks(folder: Path) -> None:
+    """Write the tables of all 360 clips, and nine clips of 3 s of every part.
+
+    Args:
+        folder: Where they go.
+    """
+    (folder / "Set1").mkdir(parents=True)
+    (folder / "metadata_annotations").mkdir()
+    rng = np.random.default_rng(0)
+    numbers = [f"{n:03}" for n in range(1, 361)]
+    ratings = pd.DataFrame(rng.uniform(1, 8, (360, 8)), numbers, SOUNDTRACKS)
+    ratings.assign(TARGET="HAPPY").to_csv(folder / "mean_ratings_set1.csv", index_label="number")
+    songs = pd.Index(range(3576, 3936), name="song_id")
+    pd.DataFrame(rng.uniform(1, 10, (360, 7)), songs, MIDLEVEL).to_csv(
+        folder / "metadata_annotations" / "annotations.csv"
+    )
+    source = pd.DataFrame({"song id": songs, "Source": "soundtracks"})
+    source.assign(**{"ID at file source": range(1, 361)}).to_csv(
+        folder / "metadata_annotations" / "metadata.csv", sep=";", index=False
+    )
+    generator = torch.Generator().manual_seed(42)
+    for part in torch.utils.data.random_split(range(360), [288, 36, 36], generator):
+        for position in list(part)[:9]:
+            clip = rng.uniform(-0.5, 0.5, 3 * 22050).astype("float32")
+            soundfile.write(folder / "Set1" / f"{position + 1:03}.mp3", clip, 22050)
