@@ -17,6 +17,7 @@ from attacks.sanity.registry import check
 from attacks.sanity.verdict import Finding, Status, graded
 
 _HALF_PRECISION, _FOLDED = 2e-2, 1e-3
+_OF_ONE = 5e-7  # some roundings of 1: a dissimilarity is 1 minus a cosine, however small it is
 
 
 def _judge_budget(samples: list[Sample]) -> Finding:
@@ -236,4 +237,4 @@ def silent_success(case: Case) -> dict[str, Tensor] | None:
     best = torch.stack(case.path).amax(0)
     rounding = _HALF_PRECISION if case.attack.precision == "bf16" else _FOLDED
     scale = torch.maximum(best.abs(), case.got.clean_objective.abs())
-    return {"silent": best > case.got.objective + rounding * scale + 1e-7}
+    return {"silent": best > case.got.objective + rounding * scale + _OF_ONE}

@@ -1,4 +1,4 @@
-"""Check 7, finite differences, where the objective is a valley around the clean clip."""
+"""Checks 7 and 20 where the objective is a valley around the clean clip."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from attacks import PGD, EmbeddingDissimilarity, Linf, SquaredError, View
 from attacks.sanity import Finding, Status, sanity_report
+from attacks.sanity.case import Case, Found
+from attacks.sanity.result_checks import silent_success
 
 BUDGETS = [1e-3, 1e-2, 0.1]
 
@@ -87,3 +89,22 @@ def test_an_error_against_the_own_prediction_is_a_valley_too():
         report = sanity_report(untrained(seed), clips(True), None, {"a": attack}, [1e-3], "free")
         found = report["finite_differences"].finding
         assert found.status is Status.PASS, (seed, found)
+
+
+def silent(objective: float, beyond: float) -> bool:
+    """Whether a point on the path that was worse by so much counts as thrown away."""
+    x = torch.zeros(2, 1, 4, 4)
+    attack = PGD(Linf(0.1), EmbeddingDissimilarity(), view=View(field="embedding"))
+    values = torch.full((2,), objective)
+    got = Found(x, x, x, x, torch.zeros(2), values, values > 0, torch.full((2,), 10), half=False)
+    path = (torch.zeros(2), values + beyond)
+    columns = silent_success(Case("a", attack, nn.Identity(), x, None, torch.arange(2), got, path))
+    assert columns is not None
+    return bool(columns["silent"].all())
+
+
+def test_the_rounding_of_a_cosine_is_no_point_thrown_away():
+    assert not silent(2e-6, beyond=3e-7)
+    assert silent(2e-6, beyond=2e-6)
+    assert not silent(0.5, beyond=1e-4)
+    assert silent(0.5, beyond=2e-3)
