@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from steadyear.layout import LayoutError, check_layout
 from steadyear.messages import is_misfit, plain
 
-_BAD_INPUT = (ValueError, OSError, LayoutError, FloatingPointError)
+_BAD_INPUT = (ValueError, OSError, LayoutError, FloatingPointError, RuntimeError)
 
 EXTRA = """
 Also:
@@ -34,7 +34,7 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         check_layout()
         _dispatch(words)
-    except (*_BAD_INPUT, _misconfiguration(), RuntimeError) as problem:
+    except _bad_input() as problem:
         explained = not isinstance(problem, RuntimeError) or is_misfit(problem)
         if os.environ.get("STEADYEAR_DEBUG") or not explained:
             raise
@@ -80,10 +80,10 @@ def _dispatch(words: list[str]) -> None:
                 print(EXTRA)
 
 
-def _misconfiguration() -> type[Exception]:
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    return MisconfigurationException
+def _bad_input() -> tuple[type[Exception], ...]:
+    # Who has not imported Lightning cannot meet its exception, and the import takes seconds.
+    module = sys.modules.get("lightning.fabric.utilities.exceptions")
+    return _BAD_INPUT if module is None else (*_BAD_INPUT, module.MisconfigurationException)
 
 
 if __name__ == "__main__":

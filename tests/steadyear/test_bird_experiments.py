@@ -61,7 +61,9 @@ def tiny(path: Path) -> list[str]:
     if path.parent.name == "birds_demo":
         changes["data"]["init_args"]["num_clips"] = [8, 4, 6]
     else:
-        changes["data"]["init_args"]["num_workers"] = 0
+        changes["data"]["init_args"] |= {"num_workers": 0, "window_seconds": 2.0}
+    if "protopnet" in path.stem:
+        changes["callbacks"]["prototypes"] = {"init_args": {"clips": 1}}
     if "_at_" in path.stem or path.stem.startswith("at_"):
         weights = {"init_args": {"warmup_epochs": 1}}
         changes["callbacks"]["adversarial_training"] = {
