@@ -81,9 +81,9 @@ def test_a_norm_whose_order_is_unknown(tmp_path: Path) -> None:
     path = write_run(tmp_path) / "robustness.parquet"
     table = pq.read_table(path)
     column = table.column_names.index("norm")
-    norms = table.set_column(column, "norm", [["snr"] * table.num_rows])
+    norms = table.set_column(column, "norm", [["l7"] * table.num_rows])
     pq.write_table(norms, path)
-    refuse([tmp_path], "norm 'snr'")
+    refuse([tmp_path], "norm 'l7'")
 
 
 @pytest.mark.parametrize("facts", ["{", "[]", '{"experiment": "demo", "run": "x", "seed": 0}'])
