@@ -1,6 +1,7 @@
 """Promises of every ball x solver x objective, drawn by Hypothesis from what `attacks` exports.
 
-A new ball, solver or objective needs a row in one of the tables below, or a reason in ``EXCEPTED``.
+A new ball, solver or objective needs a row in one of the tables of `property_rows`, or a reason
+in ``EXCEPTED``.
 """
 
 from __future__ import annotations
@@ -9,189 +10,35 @@ import inspect
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from property_rows import (
+    BALLS,
+    EXCEPTED,
+    OBJECTIVES,
+    OUTPUTS,
+    SOLVERS,
+    BallRow,
+    ObjectiveRow,
+    SolverRow,
+)
 from torch import Tensor, nn
 
 import attacks
 from attacks import Attack, Ball, Objective, ensemble
 from attacks.draws import Draws
-from attacks.objectives import Distance
 from lightning_modules import LogFilterbank, LogMel
 
-OUTPUTS, HELD = 5, 2
 _TURNS = 3
 EXAMPLES = 1
 """Cases of every ball and solver, each with all objectives; raise it to search further."""
 SAME = 1e-9
 """Rounding of double precision on the way through an attack, in shares."""
-
-
-@dataclass(frozen=True)
-class BallRow:
-    """How a ball is made, and what it needs.
-
-    Attributes:
-        make: From a budget to the ball.
-        budgets: Smallest and largest budget that is drawn.
-        waveform: Whether it needs waveforms, shape (batch, time), long enough to be analysed.
-        zero: Whether a budget of 0 is no attack, as it is for sizes.
-    """
-
-    make: Callable[[float], Ball]
-    budgets: tuple[float, float] = (0.01, 0.5)
-    waveform: bool = False
-    zero: bool = True
-
-
-@dataclass(frozen=True)
-class SolverRow:
-    """How a solver is made small, and what it promises.
-
-    Attributes:
-        make: From ball, objective and further settings to the attack.
-        at_least: ``start``: at least as bad as the start that it was given. ``clean``: at least as bad
-            as the clean clip. ``None``: no such promise.
-        success_first: Whether success is better than any value.
-        decides: Whether it decides clip by clip, so that objectives of a batch are refused.
-        balls: The balls that it can search in; ``None`` stands for all.
-        tasks: For solvers with objectives of their own: keywords by task, in place of an objective.
-        objectives: Names of the only objectives that it takes; ``None`` takes all.
-    """
-
-    make: Callable[..., Attack]
-    at_least: str | None = None
-    success_first: bool = False
-    decides: bool = False
-    balls: frozenset[str] | None = None
-    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    objectives: frozenset[str] | None = None
-
-
-@dataclass(frozen=True)
-class ObjectiveRow:
-    """An objective, and the target that it wants.
-
-    Attributes:
-        objective: The objective.
-        task: ``regression``, ``multilabel``, ``multiclass`` or ``pairs`` (true and wanted class).
-        random_start: Whether it is flat at the clean clip.
-        held: Number of values that the target does not have.
-        smooth: Whether gradients are those of the value; some objectives take a part of it as constant.
-    """
-
-    objective: Objective
-    task: str = "regression"
-    random_start: bool = False
-    held: int = 0
-    smooth: bool = True
-
-
-BALLS: dict[str, BallRow] = {
-    "Linf": BallRow(attacks.Linf),
-    "L2": BallRow(attacks.L2),
-    "L1": BallRow(lambda eps: attacks.L1(eps, share=0.3), (0.05, 3.0)),
-    "SNR": BallRow(attacks.SNR),
-    "FrequencyMask": BallRow(
-        lambda eps: attacks.FrequencyMask(8000, [500, 2000], [-10, -20, 0], eps), waveform=True
-    ),
-    "Psychoacoustic": BallRow(
-        lambda eps: attacks.Psychoacoustic(8000, eps, bins=16), (0.1, 2.0), waveform=True
-    ),
-}
-NORMS = frozenset({"Linf", "L2"})
-SOLVERS: dict[str, SolverRow] = {
-    "PGD": SolverRow(lambda b, o, **m: attacks.PGD(b, o, steps=3, restarts=2, **m), "start"),
-    "BIM": SolverRow(lambda b, o, **m: attacks.BIM(b, o, steps=3, **m), "clean"),
-    "FGSM": SolverRow(attacks.FGSM),
-    "APGD": SolverRow(lambda b, o, **m: attacks.APGD(b, o, steps=5, **m), "start"),
-    "MIFGSM": SolverRow(lambda b, o, **m: attacks.MIFGSM(b, o, steps=3, **m), "clean"),
-    "NIFGSM": SolverRow(lambda b, o, **m: attacks.NIFGSM(b, o, steps=3, **m), "clean"),
-    "Noise": SolverRow(lambda b, o, **m: attacks.Noise(b, o, tries=2, **m)),
-    "Square": SolverRow(
-        lambda b, o, **m: attacks.Square(b, o, queries=6, **m), "start", balls=NORMS
-    ),
-    "FMN": SolverRow(
-        lambda b, o, **m: attacks.FMN(b, o, steps=4, shrink_steps=2, **m), decides=True
-    ),
-    "DDN": SolverRow(
-        lambda b, o, **m: attacks.DDN(b, o, steps=4, shrink_steps=2, **m),
-        decides=True,
-        balls=frozenset({"L2"}),
-    ),
-    "CarliniWagner": SolverRow(
-        lambda b, o, **m: attacks.CarliniWagner(b, o, steps=3, searches=2, shrink_steps=1, **m),
-        decides=True,
-        balls=frozenset({"L2"}),
-    ),
-    "DeepFool": SolverRow(
-        lambda b, o, **m: attacks.DeepFool(b, o, steps=3, candidates=2, shrink_steps=2, **m),
-        decides=True,
-    ),
-    "HopSkipJump": SolverRow(
-        lambda b, o, **m: attacks.HopSkipJump(b, o, steps=1, probes=2, shrink_steps=1, **m),
-        decides=True,
-    ),
-    "NES": SolverRow(lambda b, o, **m: attacks.NES(b, o, steps=2, samples=4, **m), "start"),
-    "RandomSearch": SolverRow(lambda b, o, **m: attacks.RandomSearch(b, o, tries=3, **m), "start"),
-    "EOT": SolverRow(
-        lambda b, o, **m: attacks.EOT(attacks.PGD(b, o, steps=2, **m), samples=2), "start"
-    ),
-    "AudioAutoAttack": SolverRow(
-        lambda b, o, **m: attacks.AudioAutoAttack(b, version="1.0-quick", **m),
-        "clean",
-        success_first=True,
-        tasks={task: {"task": task} for task in ("regression", "multilabel", "multiclass")},
-    ),
-    "WorstOf": SolverRow(
-        lambda b, o, seed=0: attacks.WorstOf(
-            [attacks.PGD(b, o, steps=2), attacks.APGD(b, o, steps=2)], seed=seed
-        ),
-        "clean",
-        success_first=True,
-    ),
-}
-OBJECTIVES: dict[str, ObjectiveRow] = {
-    "SquaredError": ObjectiveRow(attacks.SquaredError()),
-    "AbsoluteError": ObjectiveRow(attacks.AbsoluteError()),
-    "Distance": ObjectiveRow(Distance(), random_start=True),
-    "Huber": ObjectiveRow(attacks.Huber()),
-    "Shift": ObjectiveRow(attacks.Shift(output=1, down=True)),
-    "Towards": ObjectiveRow(attacks.Towards(0.4)),
-    "BatchCorrelation": ObjectiveRow(attacks.BatchCorrelation()),
-    "WhileHolding": ObjectiveRow(
-        attacks.WhileHolding(attacks.SquaredError(), OUTPUTS - HELD), held=HELD
-    ),
-    "EmbeddingDissimilarity": ObjectiveRow(attacks.EmbeddingDissimilarity(), random_start=True),
-    "PrototypeActivation": ObjectiveRow(attacks.PrototypeActivation([0, 2])),
-    "OwnPrototypes": ObjectiveRow(attacks.OwnPrototypes(), "multilabel"),
-    "OutputLoss": ObjectiveRow(attacks.OutputLoss(), "multilabel"),
-    "ClassRanking": ObjectiveRow(attacks.ClassRanking(), "multilabel"),
-    "PairwiseRanking": ObjectiveRow(attacks.PairwiseRanking(), "multilabel"),
-    "MultiLabelDLR": ObjectiveRow(attacks.MultiLabelDLR(), "multilabel"),
-    "WrongLabels": ObjectiveRow(attacks.WrongLabels(), "multilabel", smooth=False),
-    "ScaleFreeHinge": ObjectiveRow(attacks.ScaleFreeHinge(), "multilabel", smooth=False),
-    "TopK": ObjectiveRow(attacks.TopK(2), "multilabel"),
-    "LabelMargin": ObjectiveRow(attacks.LabelMargin(), "multilabel"),
-    "HideLabels": ObjectiveRow(attacks.HideLabels(), "multilabel"),
-    "ShowLabels": ObjectiveRow(attacks.ShowLabels([0, 3]), "multilabel"),
-    "CrossEntropy": ObjectiveRow(attacks.CrossEntropy(), "multiclass"),
-    "Margin": ObjectiveRow(attacks.Margin(), "multiclass"),
-    "DLR": ObjectiveRow(attacks.DLR(), "multiclass"),
-    "TargetedDLR": ObjectiveRow(attacks.TargetedDLR(), "pairs"),
-}
-EXCEPTED = {
-    "Unbounded": "a set without a budget: test_sign_adam",
-    "SignAdam": "searches without a bound: test_sign_adam",
-    "GridSearch": "searches domains of few dimensions: test_grid_search",
-    "Transfer": "asks nothing of the attacked model: test_transfer_attack",
-    "Universal": "asks nothing of the attacked model: test_universal",
-}
 
 
 def exported(base: type) -> set[str]:
