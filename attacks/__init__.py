@@ -20,7 +20,7 @@ from attacks.balls import (
     Psychoacoustic,
     Unbounded,
 )
-from attacks.base import Attack, AttackResult, Probe, Problem
+from attacks.base import Attack, AttackResult, Crafted
 from attacks.batch_objectives import BatchCorrelation, ClassRanking
 from attacks.batching import attack_in_batches, fitting_batch_size
 from attacks.carlini_wagner import CarliniWagner
@@ -63,6 +63,7 @@ from attacks.objectives import (
     SquaredError,
     Towards,
 )
+from attacks.problem import Probe, Problem
 from attacks.prototype_objectives import OwnPrototypes
 from attacks.random_search import RandomSearch
 from attacks.ranking_objectives import (
@@ -113,6 +114,7 @@ __all__ = [
     "ClassObjective",
     "ClassRanking",
     "Cost",
+    "Crafted",
     "CrossEntropy",
     "DeepFool",
     "Distance",

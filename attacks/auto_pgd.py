@@ -8,14 +8,17 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from attacks.active_set import ActiveSet, check_patience
 from attacks.auto_pgd_l1 import climb_l1
 from attacks.balls import L1, Ball
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.crafting import Precision
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
-from attacks.sizes import keep_worse, per_clip
+from attacks.problem import Problem
+from attacks.sizes import per_clip
+from attacks.starts import worst_of_starts
 from attacks.views import View
 
 _FIRST_STEP = 2.0  # in budgets
@@ -56,9 +59,13 @@ class APGD(Attack):
         bounds: Smallest and largest allowed value of the attacked tensor.
         seed: First part of the key of every random number.
         precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
+        until_success: Leave a clip alone soon after the attack has reached its aim there. Rates of
+            success are the same, sooner; the damage is only what was done so far.
+        patience: Leave a clip alone whose objective has grown by less than 0.1 % in so many steps;
+            ``None`` never does.
 
     Raises:
-        ValueError: If there are no steps or no starts.
+        ValueError: If there are no steps, no starts or no patience.
     """
 
     def __init__(
@@ -71,70 +78,90 @@ class APGD(Attack):
         bounds: Bounds | None = None,
         seed: int = 0,
         precision: Precision = "fp32",
+        until_success: bool = False,
+        patience: int | None = None,
     ) -> None:
         super().__init__(ball, objective, view, bounds, seed, precision)
+        check_patience(patience)
         if steps < 1 or restarts < 1:
             raise ValueError(
                 f"APGD needs at least one step and one start, not {steps}, {restarts}."
             )
         self.steps = steps
         self.restarts = restarts
+        self.until_success = until_success
+        self.patience = patience
 
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Climb from every start and keep each clip's worst result."""
-        start = problem.start
-        if start is None:
-            start = problem.project(self.ball.inside(problem.x, draws.stream(0)))
-        best, value = self._climb(problem, start)
-        for restart in range(1, self.restarts):
-            start = problem.project(self.ball.inside(problem.x, draws.stream(restart)))
-            best, value = keep_worse(best, value, *self._climb(problem, start))
-        return best
+        streams = range(self.restarts)
+        if problem.start is not None:
+            streams = range(1, self.restarts)
+        drawn = [self.ball.inside(problem.x, draws.stream(number)) for number in streams]
+        starts = drawn if problem.start is None else [problem.start, *drawn]
+        return worst_of_starts(problem, starts, self._climb)
 
     def _climb(self, problem: Problem, start: Tensor) -> tuple[Tensor, Tensor]:
+        active = ActiveSet(problem, self.until_success, self.patience)
+        start = problem.project(start)
         if isinstance(self.ball, L1):
-            return climb_l1(problem, self.ball, start, self.steps)
-        path = _Path(start, *problem.gradient(start)[:2], _FIRST_STEP * self.ball.eps)
+            return climb_l1(problem, self.ball, active, start, self.steps)
+        path = _Path(problem, active, start, _FIRST_STEP * self.ball.eps)
         periods = {end: end - begin for begin, end in pairwise([0, *checkpoints(self.steps)])}
         for step in range(1, self.steps):
-            path.move(self._ahead(problem, path), problem)
+            if not active.look(step, path.most):
+                return path.best, path.most
+            path.move()
             if step in periods:
                 path.look_back(periods[step])
-        last = self._ahead(problem, path)
-        return keep_worse(path.best, path.most, last, problem.value(last))
-
-    def _ahead(self, problem: Problem, path: _Path) -> Tensor:
-        step = per_clip(path.step, path.point) * self.ball.direction(path.gradient, problem.x)
-        plain = problem.project(path.point + step)
-        if path.before is None:
-            return plain
-        momentum = path.point - path.before
-        return problem.project(path.point + _NEW * (plain - path.point) + (1 - _NEW) * momentum)
+        return active.judged(path.best, path.most, path.ahead())
 
 
 class _Path:
-    """Where the search of each clip is, where it was worst, and how far it steps."""
+    """Where the search of each clip is, where it was worst, and how far it steps.
 
-    def __init__(self, start: Tensor, gradient: Tensor, value: Tensor, step: float) -> None:
-        self.point = self.best = start
+    Clips that are left alone stay where they were.
+    """
+
+    def __init__(self, problem: Problem, active: ActiveSet, start: Tensor, step: float) -> None:
+        self.problem, self.active, self.ball = problem, active, problem.attack.ball
+        here = problem.gradient(start)
+        self.point, self.best = start.clone(), start.clone()
         self.before: Tensor | None = None
-        self.gradient = self.best_gradient = gradient
-        self.value = self.most = self.most_at_check = value
-        self.step = torch.full_like(value, step)
-        self.risen = torch.zeros_like(value)
+        self.gradient, self.best_gradient = here.gradient, here.gradient.clone()
+        self.value, self.most = here.value, active.worth(here.value, here.prediction).clone()
+        self.most_at_check = self.most.clone()
+        self.step = torch.full_like(self.value, step)
+        self.risen = torch.zeros_like(self.value)
         # As in the authors' code, nothing is blamed on the first step size at the first check.
-        self.halved = torch.ones_like(value, dtype=torch.bool)
+        self.halved = torch.ones_like(self.value, dtype=torch.bool)
 
-    def move(self, point: Tensor, problem: Problem) -> None:
+    def ahead(self) -> Tensor:
+        """The next point of the clips that are left."""
+        some, clips = self.active.chosen, self.active.clips
+        point = self.point[some]
+        direction = self.ball.direction(self.gradient[some], self.problem.x[some])
+        plain = self.problem.project(point + per_clip(self.step[some], point) * direction, clips)
+        if self.before is None:
+            return plain
+        momentum = point - self.before[some]
+        return self.problem.project(point + _NEW * (plain - point) + (1 - _NEW) * momentum, clips)
+
+    def move(self) -> None:
         """Go to the next point and look around."""
-        here = problem.gradient(point)
-        self.before, self.point, self.gradient = self.point, point, here.gradient
-        self.risen = self.risen + (here.value > self.value)
-        self.value = here.value
-        better = per_clip(here.value > self.most, point)
-        self.best = torch.where(better, point, self.best)
-        self.best_gradient = torch.where(better, here.gradient, self.best_gradient)
-        self.most = torch.maximum(self.most, here.value)
+        some, point = self.active.chosen, self.ahead()
+        here = self.problem.gradient(point, self.active.clips)
+        if self.before is None:
+            self.before = self.point.clone()
+        self.before[some], self.point[some] = self.point[some], point
+        self.gradient[some] = here.gradient
+        self.risen[some] += here.value > self.value[some]
+        self.value[some] = here.value
+        worth = self.active.worth(here.value, here.prediction)
+        better = per_clip(worth > self.most[some], point)
+        self.best[some] = torch.where(better, point, self.best[some])
+        self.best_gradient[some] = torch.where(better, here.gradient, self.best_gradient[some])
+        self.most[some] = torch.maximum(self.most[some], worth)
 
     def look_back(self, period: int) -> None:
         """Halve the step and return to the worst point, where the last steps were of no use."""
@@ -144,4 +171,4 @@ class _Path:
         back = per_clip(self.halved, self.point)
         self.point = torch.where(back, self.best, self.point)
         self.gradient = torch.where(back, self.best_gradient, self.gradient)
-        self.most_at_check, self.risen = self.most, torch.zeros_like(self.risen)
+        self.most_at_check, self.risen = self.most.clone(), torch.zeros_like(self.risen)

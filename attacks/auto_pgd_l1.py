@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from attacks.active_set import ActiveSet
 from attacks.balls.l1 import L1, l1_norm, largest
-from attacks.base import Problem
-from attacks.sizes import keep_worse, per_clip
+from attacks.problem import Problem
+from attacks.sizes import per_clip
 
 _FIRST_SHARE = 0.2  # of the values that a step moves
 _PERIOD = 0.04  # steps between two checks, in shares of all steps
@@ -16,7 +17,9 @@ _FEWER = 1.5  # by how much a step moves fewer values than the worst point has
 _SHORTER, _SHORTEST = 1.5, 10.0  # divisors of the step
 
 
-def climb_l1(problem: Problem, ball: L1, start: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+def climb_l1(
+    problem: Problem, ball: L1, active: ActiveSet, start: Tensor, steps: int
+) -> tuple[Tensor, Tensor]:
     """The worst point on a path from a start, and its objective.
 
     Croce and Hein, 2021, arXiv 2103.01208, section 3.4. Every step moves the largest gradients of
@@ -28,27 +31,30 @@ def climb_l1(problem: Problem, ball: L1, start: Tensor, steps: int) -> tuple[Ten
     Args:
         problem: What is attacked.
         ball: The ball.
+        active: Which clips are left.
         start: Perturbation to start from, allowed, shape (batch, ...).
         steps: Number of gradient queries, at least 1.
     """
-    path = _SparsePath(problem, ball, start)
+    path = _SparsePath(problem, ball, active, start)
     period = max(int(_PERIOD * steps), 1)
     for step in range(1, steps):
+        if not active.look(step, path.most):
+            return path.best, path.most
         path.move()
         if step % period == 0:
             path.look_back()
-    last = path.ahead()
-    return keep_worse(path.best, path.most, last, problem.value(last))
+    return active.judged(path.best, path.most, path.ahead())
 
 
 class _SparsePath:
     """Where the search of each clip is, where it was worst, how far and how sparsely it steps."""
 
-    def __init__(self, problem: Problem, ball: L1, start: Tensor) -> None:
-        self.problem, self.ball = problem, ball
-        self.point = self.best = start
-        self.gradient, self.most, _ = problem.gradient(start)
-        self.best_gradient = self.gradient
+    def __init__(self, problem: Problem, ball: L1, active: ActiveSet, start: Tensor) -> None:
+        self.problem, self.ball, self.active = problem, ball, active
+        self.point, self.best = start.clone(), start.clone()
+        here = problem.gradient(start)
+        self.gradient, self.best_gradient = here.gradient, here.gradient.clone()
+        self.most = active.worth(here.value, here.prediction).clone()
         self.step = torch.full_like(self.most, ball.eps)
         self.values = start[0].numel()
         self.changed = _changed(start)
@@ -57,23 +63,27 @@ class _SparsePath:
         self.number = torch.minimum(first, fewer).long().clamp_min(1)
 
     def ahead(self) -> Tensor:
-        """The next point."""
-        signs = self.gradient.sign() * largest(self.gradient, self.number)
-        step = self.step / l1_norm(signs).clamp_min(1)
-        point = self.point + per_clip(step, self.point) * signs
-        bounds = self.problem.attack.bounds
+        """The next point of the clips that are left."""
+        some = self.active.chosen
+        gradient = self.gradient[some]
+        signs = gradient.sign() * largest(gradient, self.number[some])
+        step = self.step[some] / l1_norm(signs).clamp_min(1)
+        point = self.point[some] + per_clip(step, gradient) * signs
+        bounds, x = self.problem.attack.bounds, self.problem.x[some]
         if bounds is None:
-            return self.ball.project(point, self.problem.x)
-        return self.ball.bounded(point, self.problem.x, bounds)
+            return self.ball.project(point, x)
+        return self.ball.bounded(point, x, bounds)
 
     def move(self) -> None:
         """Go to the next point and look around."""
-        self.point = self.ahead()
-        self.gradient, value, _ = self.problem.gradient(self.point)
-        better = per_clip(value > self.most, self.point)
-        self.best = torch.where(better, self.point, self.best)
-        self.best_gradient = torch.where(better, self.gradient, self.best_gradient)
-        self.most = torch.maximum(self.most, value)
+        some, point = self.active.chosen, self.ahead()
+        here = self.problem.gradient(point, self.active.clips)
+        self.point[some], self.gradient[some] = point, here.gradient
+        worth = self.active.worth(here.value, here.prediction)
+        better = per_clip(worth > self.most[some], point)
+        self.best[some] = torch.where(better, point, self.best[some])
+        self.best_gradient[some] = torch.where(better, here.gradient, self.best_gradient[some])
+        self.most[some] = torch.maximum(self.most[some], worth)
 
     def look_back(self) -> None:
         """Adapt sparsity and step; go back to the worst point where it has become sparser."""

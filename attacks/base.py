@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, final, get_args
 
@@ -17,130 +18,9 @@ from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.mode import attack_mode
 from attacks.objectives import Objective, SquaredError
-from attacks.sizes import linf_norm, per_clip
+from attacks.problem import Problem
+from attacks.sizes import per_clip
 from attacks.views import Model, View
-
-Aim = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""A value per clip, shape (clips,), of attacked prediction, clean prediction and target."""
-
-
-class Probe(NamedTuple):
-    """One look at the model.
-
-    Attributes:
-        gradient: Gradient of the objective in the perturbation, shape (clips, ...).
-        value: Objective, shape (clips,).
-        prediction: What the view read, shape (clips, ...).
-    """
-
-    gradient: Tensor
-    value: Tensor
-    prediction: Tensor
-
-
-class Problem:
-    """What a solver may ask: values and gradients of the objective, counted.
-
-    ``start`` is the allowed perturbation that the caller wants to begin with, or ``None``; ``copies``
-    is how often every clip is in the batch.
-
-    Args:
-        forward: Function of the perturbed tensor.
-        x: The clean tensor, shape (batch, ...).
-        target: What the objective is measured against.
-        clean: What the view reads of the clean tensor.
-        attack: Supplies ball, objective, view and bounds.
-        craft: The same function for gradients, faster and with its own rounding; ``None`` takes
-            ``forward``.
-    """
-
-    def __init__(
-        self,
-        forward: Model,
-        x: Tensor,
-        target: Tensor,
-        clean: Tensor,
-        attack: Attack,
-        craft: Model | None = None,
-    ) -> None:
-        self.forward = forward
-        self.craft = craft or forward
-        self.x = x
-        self.target = target
-        self.clean = clean
-        self.attack = attack
-        self.start: Tensor | None = None
-        self.copies = 1
-        self.gradient_queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
-        self.forward_queries = torch.zeros_like(self.gradient_queries)
-        self.sound = torch.ones(len(x), dtype=torch.bool, device=x.device)
-
-    def project(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
-        """Bring a perturbation back into the ball, and the result into the bounds.
-
-        Args:
-            perturbation: Perturbations of the clips, shape (clips, ...).
-            clips: Positions of the clips in the batch; ``None`` stands for all of them.
-        """
-        x = self.x if clips is None else self.x[clips]
-        ball, bounds = self.attack.ball, self.attack.bounds
-        if bounds is None:
-            return ball.project(perturbation, x)
-        return ball.bounded(perturbation, x, bounds)
-
-    @property
-    def divisible(self) -> bool:
-        """Whether some clips can be asked for without the others.
-
-        A perturbed submodule gets its own value while the stages before it still see every clip,
-        and a domain knows the clips of the whole batch.
-        """
-        return self.attack.view.at_input and not self.attack.objective.couples_clips
-
-    def value(self, perturbation: Tensor) -> Tensor:
-        """Objective per clip, shape (batch,), without gradient."""
-        return self.attack.objective(self.predict(perturbation), self.target)
-
-    def success(self, perturbation: Tensor) -> Tensor:
-        """Whether each clip's perturbation reaches the aim, shape (batch,), bool; no gradient."""
-        prediction = self.predict(perturbation)
-        return self.attack.objective.success(prediction, self.clean, self.target)
-
-    @torch.no_grad()
-    def predict(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
-        """What the view reads under the perturbation, shape (clips, ...), without gradient.
-
-        Args:
-            perturbation: Perturbations of the clips, shape (clips, ...).
-            clips: Positions of the clips in the batch; ``None`` stands for all of them.
-        """
-        chosen = slice(None) if clips is None else clips
-        self.forward_queries[chosen] += 1
-        return self.attack.view.read(self.forward(self.x[chosen] + perturbation))
-
-    def gradient(
-        self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None
-    ) -> Probe:
-        """Gradient of each clip's objective in its perturbation, and what was seen on the way.
-
-        Args:
-            perturbation: Perturbations of the clips, shape (clips, ...).
-            clips: Positions of the clips in the batch; ``None`` stands for all of them.
-            aim: What to differentiate instead of the objective, for example its margin.
-        """
-        chosen = slice(None) if clips is None else clips
-        perturbation = perturbation.detach().requires_grad_()
-        prediction = self.attack.view.read(self.craft(self.x[chosen] + perturbation))
-        if aim is None:
-            values = self.attack.objective(prediction, self.target[chosen])
-        else:
-            values = aim(prediction, self.clean[chosen], self.target[chosen])
-        # autograd.grad, never backward: parameter gradients may be accumulating.
-        (gradient,) = torch.autograd.grad(values.sum(), perturbation)
-        self.gradient_queries[chosen] += 1
-        # Collected, not raised: asking here would wait for the device in every step.
-        self.sound[chosen] &= torch.isfinite(linf_norm(gradient)) & torch.isfinite(values.detach())
-        return Probe(gradient, values.detach(), prediction.detach())
 
 
 @dataclass(frozen=True)
@@ -169,6 +49,20 @@ class AttackResult:
     objective: Tensor
     success: Tensor
     size: Tensor
+    gradient_queries: Tensor
+    forward_queries: Tensor
+
+
+class Crafted(NamedTuple):
+    """Attacked clips and what they cost, not judged.
+
+    Attributes:
+        adversarial: The attacked tensor, shape (batch, ...).
+        gradient_queries: Gradients of the objective that each clip cost, shape (batch,), int64.
+        forward_queries: Forward passes of the search beside them, shape (batch,), int64.
+    """
+
+    adversarial: Tensor
     gradient_queries: Tensor
     forward_queries: Tensor
 
@@ -281,6 +175,101 @@ class Attack(ABC):
                 clean prediction back at budget 0.
             FloatingPointError: If the model gives values or gradients that are not finite.
         """
+        with self._bound(model, x, index, generator) as (forward, clips, draws):
+            with torch.no_grad():
+                # Clones, because a model may work in place on its input.
+                clean_output = forward(clips.clone())
+            clean = self.view.read(clean_output)
+            reference = self._reference(clean, target)
+            read, precision = self.view.read, self.precision
+            with crafting_model(model, forward, clips, clean, read, precision) as craft:
+                problem = Problem(forward, clips, reference, clean, self, craft)
+                adversarial = self._found(problem, draws, start)
+            # The solver is not trusted: everything is measured on what is handed out.
+            with torch.no_grad():
+                output = forward(adversarial.clone())
+            prediction = read(output)
+            result = AttackResult(
+                adversarial=adversarial,
+                perturbation=adversarial - clips,
+                clean_output=clean_output,
+                output=output,
+                clean_objective=self.objective(clean, reference),
+                objective=self.objective(prediction, reference),
+                success=self.objective.success(prediction, clean, reference),
+                size=self.ball.size(adversarial - clips, clips),
+                gradient_queries=problem.gradient_queries,
+                forward_queries=problem.forward_queries,
+            )
+            measured = {
+                "clean objective": result.clean_objective,
+                "attacked objective": result.objective,
+                "perturbation": result.size,
+            }
+            _check_finite(measured, problem)
+            return result
+
+    @final
+    def craft(
+        self,
+        model: Model,
+        x: Tensor,
+        target: Tensor | None = None,
+        *,
+        index: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        start: Tensor | None = None,
+    ) -> Crafted:
+        """Attack without judging: the search of a call, for training.
+
+        Saves the forward pass that judges the result, and that of the clean clips where neither target
+        nor search needs it. What is handed out is inside of ball and bounds, as always.
+
+        Args:
+            model: Any callable from (batch, ...) to a tensor or an output with a prediction.
+            x: Clean input, shape (batch, ...).
+            target: What the objective is measured against; ``None`` takes the model's own clean
+                prediction.
+            index: Stable numbers of the clips, shape (batch,), which key all random numbers.
+            generator: Source of random numbers for the whole batch, instead of ``index``.
+            start: Perturbation to begin with instead of the attack's own first start.
+
+        Returns:
+            The attacked tensor and its cost.
+
+        Raises:
+            ValueError: As for a call.
+            FloatingPointError: If the perturbation or a gradient on the way is not finite.
+        """
+        with self._bound(model, x, index, generator) as (forward, clips, draws):
+            apart = self.divisible and target is not None and len(target) == len(clips)
+            # Then one clip is enough to tell whether the target and the folded model fit.
+            shown = 1 if apart and self.objective.takes_target_as_it_is else len(clips)
+            with torch.no_grad():
+                clean = self.view.read(forward(clips[:shown].clone()))
+            self._reference(clean, None if target is None else target[:shown])
+            read, precision = self.view.read, self.precision
+            with crafting_model(model, forward, clips, clean, read, precision) as craft:
+                known = clean if shown == len(clips) else None
+                reference = self.objective.reference(clean, target).detach().clone()
+                problem = Problem(forward, clips, reference, known, self, craft)
+                adversarial = self._found(problem, draws, start)
+            _check_finite({"perturbation": self.ball.size(adversarial - clips, clips)}, problem)
+            return Crafted(adversarial, problem.gradient_queries, problem.forward_queries)
+
+    @property
+    def divisible(self) -> bool:
+        """Whether some clips can be asked for without the others.
+
+        A perturbed submodule gets its own value while the stages before it still see every clip,
+        and a domain knows the clips of the whole batch.
+        """
+        return self.view.at_input and not self.objective.couples_clips
+
+    @contextmanager
+    def _bound(
+        self, model: Model, x: Tensor, index: Tensor | None, generator: torch.Generator | None
+    ) -> Iterator[tuple[Model, Tensor, Draws]]:
         with attack_mode(model, x.device):
             # Clones, because inference tensors cannot enter autograd.
             x = x.detach().clone()
@@ -288,23 +277,10 @@ class Attack(ABC):
                 _check_clean(attacked, self.bounds)
                 dtype = attacked.dtype
                 run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
-                draws = Draws(self.seed, index, generator)
                 attacked = attacked if dtype == torch.float64 else attacked.float()
-                return self._attack(model, run, attacked, target, draws, start)
+                yield run, attacked, Draws(self.seed, index, generator)
 
-    def _attack(
-        self,
-        model: Model,
-        forward: Model,
-        x: Tensor,
-        target: Tensor | None,
-        draws: Draws,
-        start: Tensor | None,
-    ) -> AttackResult:
-        with torch.no_grad():
-            # Clones, because a model may work in place on its input.
-            clean_output = forward(x.clone())
-        clean = self.view.read(clean_output)
+    def _reference(self, clean: Tensor, target: Tensor | None) -> Tensor:
         reference = self.objective.reference(clean, target).detach().clone()
         self.objective.check(clean, reference)
         if self.starts_at_clean() and self.objective.flat_at(clean, reference):
@@ -313,30 +289,13 @@ class Attack(ABC):
                 f"{type(self.objective).__name__} against the model's own prediction is zero: "
                 "give a target, or use PGD with random_start."
             )
-        read, precision = self.view.read, self.precision
-        with crafting_model(model, forward, x, clean, read, precision) as craft:
-            problem = Problem(forward, x, reference, clean, self, craft)
-            problem.start = None if start is None else problem.project(_fitting(start, x))
-            solution = self.solve(problem, draws).detach()
-        # The solver is not trusted: project again, then measure on what is handed out.
-        adversarial = self._apply(x, problem.project(solution))
-        with torch.no_grad():
-            output = forward(adversarial.clone())
-            prediction = self.view.read(output)
-            result = AttackResult(
-                adversarial=adversarial,
-                perturbation=adversarial - x,
-                clean_output=clean_output,
-                output=output,
-                clean_objective=self.objective(clean, reference),
-                objective=self.objective(prediction, reference),
-                success=self.objective.success(prediction, clean, reference),
-                size=self.ball.size(adversarial - x, x),
-                gradient_queries=problem.gradient_queries,
-                forward_queries=problem.forward_queries,
-            )
-        _check_finite(result, problem)
-        return result
+        return reference
+
+    def _found(self, problem: Problem, draws: Draws, start: Tensor | None) -> Tensor:
+        if start is not None:
+            problem.start = problem.project(_fitting(start, problem.x))
+        solution = self.solve(problem, draws).detach()
+        return self._apply(problem.x, problem.project(solution))
 
     def _apply(self, x: Tensor, perturbation: Tensor) -> Tensor:
         adversarial = x + perturbation
@@ -374,13 +333,9 @@ def _check_clean(x: Tensor, bounds: Bounds | None) -> None:
         )
 
 
-def _check_finite(result: AttackResult, problem: Problem) -> None:
-    found = {
-        "clean objective": torch.isfinite(result.clean_objective),
-        "attacked objective": torch.isfinite(result.objective),
-        "perturbation": torch.isfinite(result.size),
-        "path (objective or gradient)": problem.sound,
-    }
+def _check_finite(measured: dict[str, Tensor], problem: Problem) -> None:
+    found = {name: torch.isfinite(values) for name, values in measured.items()}
+    found["path (objective or gradient)"] = problem.sound
     for name, finite in found.items():
         bad = int((~finite).sum())
         if bad:

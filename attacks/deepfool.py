@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from attacks.balls import NormBall
-from attacks.base import Aim, Problem
 from attacks.class_objectives import ClassObjective
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.minimal_norm import MinimalNorm
 from attacks.multilabel_objectives import MultiLabelObjective
 from attacks.objectives import Objective
+from attacks.problem import Aim, Problem
 from attacks.sizes import per_clip
 from attacks.views import View
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from attacks.auto_pgd import APGD
 from attacks.balls import L2, Ball, Linf, NormBall
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.class_objectives import DLR, CrossEntropy, Margin, TargetedDLR
 from attacks.crafting import Precision
 from attacks.domains.base import Bounds
@@ -20,6 +20,7 @@ from attacks.label_objectives import LabelMargin
 from attacks.minimal_norm import FMN
 from attacks.multilabel_objectives import OutputLoss
 from attacks.objectives import AbsoluteError, Objective, Shift, SquaredError
+from attacks.problem import Problem
 from attacks.ranking_objectives import ScaleFreeHinge
 from attacks.square import Square
 from attacks.views import View

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from attacks.base import Aim, Attack, Probe, Problem
+from attacks.base import Attack
 from attacks.objectives import Objective
+from attacks.problem import Aim, Probe, Problem
 from attacks.sizes import per_clip
 
 

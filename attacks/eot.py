@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attacks.base import Aim, Attack, Probe, Problem
+from attacks.base import Attack
 from attacks.draws import Draws
 from attacks.ensemble import AudioAutoAttack
 from attacks.minimal_norm import MinimalNorm
+from attacks.problem import Aim, Probe, Problem
 from attacks.views import Model, View
 from attacks.worst_of import WorstOf
 
@@ -89,10 +90,12 @@ class _Expectation(Problem):
         draws = [super(_Expectation, self).predict(perturbation, clips) for _ in self._draws]
         return torch.stack(draws).mean(0)
 
-    def value(self, perturbation: Tensor) -> Tensor:
-        """Mean objective over the draws, which is not the objective of the mean prediction."""
-        draws = [super(_Expectation, self).predict(perturbation) for _ in self._draws]
-        return torch.stack([self.attack.objective(one, self.target) for one in draws]).mean(0)
+    def judged(self, perturbation: Tensor, clips: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean objective, which is not the objective of the mean prediction, and that prediction."""
+        draws = [super(_Expectation, self).predict(perturbation, clips) for _ in self._draws]
+        target = self.target if clips is None else self.target[clips]
+        values = [self.attack.objective(prediction, target) for prediction in draws]
+        return torch.stack(values).mean(0), torch.stack(draws).mean(0)
 
     @property
     def _draws(self) -> range:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attacks.active_set import ActiveSet
+from attacks.active_set import ActiveSet, check_patience
 from attacks.balls import Ball
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.crafting import Precision
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
+from attacks.problem import Problem
 from attacks.sizes import keep_worse
 from attacks.starts import worst_of_starts
 from attacks.views import View
@@ -36,10 +37,12 @@ class PGD(Attack):
         precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
         until_success: Leave a clip alone soon after the attack has reached its aim there. Rates of
             success are the same, sooner; the damage is only what was done so far.
+        patience: Leave a clip alone whose objective has grown by less than 0.1 % in so many steps;
+            ``None`` never does.
 
     Raises:
-        ValueError: If there are no steps, no starts, restarts that would all be the same, or
-            ``until_success`` without ``keep_best``.
+        ValueError: If there are no steps, no starts, restarts that would all be the same, or clips
+            are to be left alone without ``keep_best``.
     """
 
     def __init__(
@@ -56,20 +59,23 @@ class PGD(Attack):
         seed: int = 0,
         precision: Precision = "fp32",
         until_success: bool = False,
+        patience: int | None = None,
     ) -> None:
         super().__init__(ball, objective, view, bounds, seed, precision)
         if steps < 1 or restarts < 1:
             raise ValueError(f"PGD needs at least one step and one start, not {steps}, {restarts}.")
         if restarts > 1 and not random_start:
             raise ValueError("Restarts without random_start repeat one path; set random_start.")
-        if until_success and not keep_best:
-            raise ValueError("until_success keeps what it found: set keep_best.")
+        check_patience(patience)
+        if (until_success or patience is not None) and not keep_best:
+            raise ValueError("until_success and patience keep what was found: set keep_best.")
         self.steps = steps
         self.relative_step = 2.5 / steps if relative_step is None else relative_step
         self.random_start = random_start
         self.restarts = restarts
         self.keep_best = keep_best
         self.until_success = until_success
+        self.patience = patience
 
     def starts_at_clean(self) -> bool:
         """Without a random start."""
@@ -91,10 +97,10 @@ class PGD(Attack):
     def _climb(self, problem: Problem, start: Tensor) -> tuple[Tensor, Tensor]:
         x, point = problem.x, problem.project(start).clone()
         best, value = point.clone(), x.new_full((len(x),), -torch.inf)
-        active = ActiveSet(problem, self.until_success)
+        active = ActiveSet(problem, self.until_success, self.patience)
         step = self.relative_step * self.ball.eps
         for number in range(self.steps):
-            if not active.look(number):
+            if not active.look(number, value):
                 return best, value
             some = active.chosen
             here = problem.gradient(point[some], active.clips)
@@ -105,12 +111,10 @@ class PGD(Attack):
             point[some] = problem.project(moved, active.clips)
         if not self.keep_best and self.restarts == 1:
             return point, value
-        prediction = problem.predict(point)
-        last = self.objective(prediction, problem.target)
-        if not self.keep_best:
-            return point, last
-        active.clips = None
-        return keep_worse(best, value, point, active.worth(last, prediction))
+        last = point[active.chosen]
+        if self.keep_best:
+            return active.judged(best, value, last)
+        return point, problem.value(point)
 
 
 class BIM(PGD):

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.gradient import PGD
 from attacks.objectives import Objective
+from attacks.problem import Problem
 from attacks.sizes import keep_worse
 from attacks.views import View
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from attacks.balls import NormBall
-from attacks.base import Problem
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.minimal_norm import MinimalNorm
 from attacks.objectives import Objective
+from attacks.problem import Problem
 from attacks.sizes import l2_norm, per_clip
 from attacks.views import View
 

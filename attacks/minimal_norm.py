@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from attacks.balls import L2, NormBall
-from attacks.base import Aim, Attack, Problem
+from attacks.base import Attack
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective, refuse_coupled
+from attacks.problem import Aim, Problem
 from attacks.sizes import keep_worse, per_clip
 from attacks.views import View
 

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball, Linf
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.crafting import Precision
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
+from attacks.problem import Problem
 from attacks.sizes import keep_worse, per_clip
 from attacks.views import View
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective
+from attacks.problem import Problem
 from attacks.sizes import keep_worse, l2_norm, per_clip
 from attacks.views import View
 

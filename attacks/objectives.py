@@ -29,6 +29,12 @@ class Objective(ABC):
         """
         return clean if target is None or self.against_clean else target
 
+    @property
+    def takes_target_as_it_is(self) -> bool:
+        """Whether a given target is what predictions are measured against, whatever the model says."""
+        plain = type(self).reference is Objective.reference
+        return plain and not self.against_clean
+
     @abstractmethod
     def check(self, prediction: Tensor, target: Tensor) -> None:
         """Refuse a target that does not fit the prediction.

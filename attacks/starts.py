@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from attacks.base import Problem
+from attacks.problem import Problem
 from attacks.sizes import keep_worse
 
 Climb = Callable[[Problem, Tensor], tuple[Tensor, Tensor]]

@@ -6,9 +6,10 @@ import copy
 
 from torch import Tensor, nn
 
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.draws import Draws
 from attacks.minimal_norm import MinimalNorm
+from attacks.problem import Problem
 
 
 class Transfer(Attack):

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.mode import attack_mode
 from attacks.objectives import Objective
+from attacks.problem import Problem
 from attacks.sizes import l2_norm
 from attacks.views import Model, View
 

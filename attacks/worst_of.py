@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from attacks.balls import Ball
-from attacks.base import Attack, Problem
+from attacks.base import Attack
 from attacks.domains.base import Domain
 from attacks.domains.transformations import Transformation
 from attacks.draws import Draws
 from attacks.ensemble_parts import Worst
 from attacks.objectives import Objective
+from attacks.problem import Problem
 from attacks.views import View
 
 
@@ -86,7 +87,7 @@ class WorstOf(Attack):
 
 def _part(whole: Problem, attack: Attack, judge: Objective) -> Problem:
     target = whole.target
-    if _plain(judge):
+    if judge.takes_target_as_it_is:
         target = attack.objective.reference(whole.clean, target).detach()
     attack.objective.check(whole.clean, target)
     if attack.starts_at_clean() and attack.objective.flat_at(whole.clean, target):
@@ -97,14 +98,11 @@ def _part(whole: Problem, attack: Attack, judge: Objective) -> Problem:
     return Problem(whole.forward, whole.x, target, whole.clean, attack, whole.craft)
 
 
-def _plain(objective: Objective) -> bool:
-    """Whether it is measured against the target as it was given."""
-    return type(objective).reference is Objective.reference and not objective.against_clean
-
-
 def _check_reference(judge: Objective, objective: Objective) -> None:
     same = type(judge).reference is type(objective).reference
-    if not _plain(judge) and not (same and judge.against_clean == objective.against_clean):
+    if not judge.takes_target_as_it_is and not (
+        same and judge.against_clean == objective.against_clean
+    ):
         raise ValueError(
             f"The judge {type(judge).__name__} does not measure against the target, which "
             f"{type(objective).__name__} needs: choose a judge that does, or attacks like it."

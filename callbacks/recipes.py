@@ -13,7 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from attacks import Attack, AttackResult, View, inject
+from attacks import Attack, Crafted, View, inject
 from callbacks.batches import BatchKeys
 
 TrainingStep = Callable[[Any], Any]
@@ -34,19 +34,19 @@ class Adversary:
     attack: Attack
     keys: BatchKeys
     generator: torch.Generator
-    _crafted: list[tuple[Any, AttackResult]] = field(default_factory=list, init=False, repr=False)
+    _crafted: list[tuple[Any, Crafted]] = field(default_factory=list, init=False, repr=False)
 
-    def craft(self, batch: Any) -> AttackResult:
+    def craft(self, batch: Any) -> Crafted:
         """Attack the batch, once; the module's mode and gradients stay untouched."""
         for known, result in self._crafted:
             if known is batch:
                 return result
         x, target = self.keys.read(batch)
-        result = self.attack(self.module, x, target, generator=self.generator)
+        result = self.attack.craft(self.module, x, target, generator=self.generator)
         self._crafted[:] = [(batch, result)]
         return result
 
-    def output(self, batch: Any, result: AttackResult) -> Any:
+    def output(self, batch: Any, result: Crafted) -> Any:
         """The module's output on the attacked batch, with a graph to the parameters."""
         x = self.keys.read(batch)[0]
         value = result.adversarial.to(x.dtype)
@@ -61,7 +61,7 @@ class Adversary:
         size = len(self.keys.read(batch)[0])
         self.module.log(name, value, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
 
-    def step(self, training_step: TrainingStep, batch: Any, result: AttackResult) -> Any:
+    def step(self, training_step: TrainingStep, batch: Any, result: Crafted) -> Any:
         """Run the module's own training step on the attacked batch."""
         x = self.keys.read(batch)[0]
         value = result.adversarial.to(x.dtype)
@@ -71,7 +71,7 @@ class Adversary:
                 return training_step(batch)
         return training_step(self.keys.replace(batch, self.attack.view.rendered(value, x)))
 
-    def loss(self, batch: Any, result: AttackResult) -> Tensor:
+    def loss(self, batch: Any, result: Crafted) -> Tensor:
         """The attack's objective on the attacked batch, a scalar with a graph to the parameters."""
         x, target = self.keys.read(batch)
         name, read_at = self.attack.view.perturb_at, self.attack.view.read_at

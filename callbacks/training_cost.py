@@ -13,7 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from attacks import AttackResult
+from attacks import Crafted
 from attacks.mode import attack_mode
 from callbacks.batches import BatchKeys
 from callbacks.recipes import Adversary
@@ -41,9 +41,9 @@ class CountedAdversary(Adversary):
     """
 
     spent: Spent
-    _counted: list[AttackResult] = field(default_factory=list, init=False, repr=False)
+    _counted: list[Crafted] = field(default_factory=list, init=False, repr=False)
 
-    def craft(self, batch: Any) -> AttackResult:
+    def craft(self, batch: Any) -> Crafted:
         """Attack the batch, and count the gradients."""
         result = super().craft(batch)
         # A batch that is asked for twice is attacked once.
@@ -52,12 +52,12 @@ class CountedAdversary(Adversary):
             self.spent.attack_gradient_queries += int(result.gradient_queries.sum())
         return result
 
-    def output(self, batch: Any, result: AttackResult) -> Any:
+    def output(self, batch: Any, result: Crafted) -> Any:
         """The module's output on the attacked batch; its clips are counted."""
         self.spent.attack_training_clips += len(result.adversarial)
         return super().output(batch, result)
 
-    def loss(self, batch: Any, result: AttackResult) -> Tensor:
+    def loss(self, batch: Any, result: Crafted) -> Tensor:
         """The objective on the attacked batch; its clips are counted."""
         self.spent.attack_training_clips += len(result.adversarial)
         return super().loss(batch, result)

@@ -26,9 +26,9 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     parser = argparse.ArgumentParser(
         prog="steadyear demo",
-        description="Train three systems on synthetic sound, two seeds each, attack them, and "
-        "compare them. Music: a black box, a concept bottleneck and an adversarially trained black "
-        "box. Birds: ordinary training, and adversarial training in output and embedding space.",
+        description="Train three systems on synthetic sound, attack them, and compare them. Music: "
+        "a black box, a concept bottleneck and an adversarially trained black box, two seeds each. "
+        "Birds: ordinary training, and adversarial training in output and embedding space.",
     )
     parser.add_argument("sound", nargs="?", choices=FILES, default="music", help="what is heard")
     parser.add_argument(
