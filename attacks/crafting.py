@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from attacks.rectified import RectifiedConv2d
 from attacks.views import Model
 
 Precision = Literal["fp32", "bf16"]
@@ -70,8 +71,9 @@ def fold_batch_norm(model: nn.Module) -> nn.Module:
     """A copy of ``model`` with batch normalisation folded into the convolutions before it.
 
     Only neighbours in an ``nn.Sequential`` are folded, for only there the order is certain. The
-    folded convolutions have weights in the channels-last layout, which their outputs take over. All
-    other modules, parameters and buffers are the model's own; the copy is meant for one attack.
+    folded convolutions have weights in the channels-last layout, which their outputs take over, and a
+    convolution before a ReLU remembers no more than the gradient of its input needs. All other
+    modules, parameters and buffers are the model's own; the copy is meant for one attack.
 
     Args:
         model: A model in eval mode.
@@ -99,10 +101,13 @@ def _folded(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
 
 
 def _fold_neighbours(layers: dict[str, nn.Module | None]) -> None:
-    for before, after in pairwise(list(layers)):
-        fused = _fused(layers[before], layers[after])
-        if fused is not None:
-            layers[before], layers[after] = fused, nn.Identity()
+    left = list(layers)
+    for fuse in (_fused, _rectified):
+        for before, after in pairwise(list(left)):
+            fused = fuse(layers[before], layers[after])
+            if fused is not None:
+                layers[before], layers[after] = fused, nn.Identity()
+                left.remove(after)
 
 
 def _fused(convolution: nn.Module | None, norm: nn.Module | None) -> nn.Module | None:
@@ -121,6 +126,14 @@ def _fused(convolution: nn.Module | None, norm: nn.Module | None) -> nn.Module |
     if isinstance(fused, nn.Conv2d):
         fused.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return fused
+
+
+def _rectified(convolution: nn.Module | None, relu: nn.Module | None) -> nn.Module | None:
+    if type(convolution) is not nn.Conv2d or type(relu) is not nn.ReLU:
+        return None
+    plain = convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str)
+    hooked = _hooked(convolution) or _hooked(relu)
+    return RectifiedConv2d.of(convolution) if plain and not hooked else None
 
 
 def _hooked(module: nn.Module) -> bool:

@@ -6,10 +6,10 @@ library that is not installed is left out. Under 8 minutes on 2 free cores. Wher
 device everything runs there, with torch.compile as further rows, and ConvNeXt-B is attacked too.
 
 PGD with ten steps: all attacks run in one process and take turns, in a new order every round, from
-the same start; ART draws its own. Ours also predict the clean and the attacked clips and judge the
-last step, which takes three forward passes; what two of them cost has a row of its own. The floor
-is the same arithmetic without anything around it: ten gradients of the folded model and one forward
-pass. Beside it stands what the counted operations take at the speed of a large matrix product.
+the same start; ART draws its own. All hand out the last point and judge nothing; what a call of ours
+costs, which predicts the clean and the attacked clips and keeps the worst point, has rows of its own.
+The floor is the same arithmetic without anything around it: ten gradients of a model that is already
+folded. Beside it stands what the counted operations take at the speed of a large matrix product.
 
 Memory: a process for each attack; how much its peak rises from one clip to many, per further clip.
 
@@ -70,11 +70,7 @@ def part_pgd(report: Report, extent: Extent, found: dict[str, str], device: str)
     runs = attacks_of(net, x, y, within, found)
     losses = {name: attacked_loss(net, run(), y) for name, run in runs.items()}
 
-    def two_passes() -> None:
-        with torch.no_grad():
-            net(x), net(x)
-
-    timed: dict[str, Callable[[], Any]] = {**runs, "two forward passes": two_passes}
+    timed: dict[str, Callable[[], Any]] = dict(runs)
     net.requires_grad_(False)
     for precision in PRECISIONS:
         timed[f"floor {precision}"] = bare(net, x, y, within, precision)

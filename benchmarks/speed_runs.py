@@ -17,7 +17,7 @@ from mer_attack import EMOTIONS, FRAMES, clips
 from torch import Tensor, nn
 
 from attacks import PGD, CrossEntropy, Linf
-from attacks.crafting import Precision, crafting_model
+from attacks.crafting import Precision, crafting_model, fold_batch_norm
 from attacks.views import prediction_of
 from lightning_modules import AudioVGG
 
@@ -31,8 +31,8 @@ BOUNDS = (0.0, 1.0)
 class Extent(NamedTuple):
     """How much is measured."""
 
-    batch: int = 2
-    rounds: int = 7
+    batch: int = 4
+    rounds: int = 5
     frames: int = FRAMES
     width: float = 1.0
     training: int = 60
@@ -85,24 +85,36 @@ def multi_hot(shape: Tensor) -> Tensor:
 def ours(
     net: nn.Module, x: Tensor, y: Tensor, within: Budget, precision: Precision
 ) -> Callable[[], Tensor]:
-    """Our PGD."""
-    attack = PGD(
-        Linf(within.eps), CrossEntropy(), within.steps, within.step / within.eps, bounds=BOUNDS,
+    """Our PGD as the others are: the last point of the path, not judged."""
+    attack = _pgd(within, precision, keep_best=False)
+    return lambda: attack.craft(net, x, y, start=within.start).adversarial
+
+
+def judged(
+    net: nn.Module, x: Tensor, y: Tensor, within: Budget, precision: Precision
+) -> Callable[[], Tensor]:
+    """Our PGD by its call: the worst point of the path, and what clean and attacked clips give."""
+    attack = _pgd(within, precision, keep_best=True)
+    return lambda: attack(net, x, y, start=within.start).adversarial
+
+
+def _pgd(within: Budget, precision: Precision, keep_best: bool) -> PGD:
+    step = within.step / within.eps
+    return PGD(
+        Linf(within.eps), CrossEntropy(), within.steps, step, keep_best=keep_best, bounds=BOUNDS,
         precision=precision,
     )  # fmt: skip
-    return lambda: attack(net, x, y, start=within.start).adversarial
 
 
 def bare(
     net: nn.Module, x: Tensor, y: Tensor, within: Budget, precision: Precision
 ) -> Callable[[], Tensor]:
-    """The floor: gradients of the folded model, steps in place, one forward pass."""
+    """The floor: gradients of a model that was folded before, and steps in place."""
+    folded = fold_batch_norm(net)
+    low, high = (x - within.eps).clamp_min(0), (x + within.eps).clamp_max(1)
 
     def run() -> Tensor:
-        with torch.no_grad():
-            clean = net(x)
-        low, high = (x - within.eps).clamp_min(0), (x + within.eps).clamp_max(1)
-        with crafting_model(net, net, x, clean, prediction_of, precision) as craft:
+        with crafting_model(folded, folded, x, x, prediction_of, precision) as craft:
             point = x + within.start
             for _ in range(within.steps):
                 point.requires_grad_()
@@ -116,8 +128,8 @@ def bare(
 
 
 def of_foolbox(net: nn.Module, x: Tensor, y: Tensor, within: Budget) -> Callable[[], Tensor]:
-    """PGD of foolbox by its public call."""
-    return lambda: peers.foolbox_call(net, x, y, peers.cross_entropy, within)
+    """PGD of foolbox by its ``run``, which does not judge either."""
+    return lambda: peers.foolbox_pgd(net, x, y, peers.cross_entropy, within)
 
 
 def of_torchattacks(net: nn.Module, x: Tensor, y: Tensor, within: Budget) -> Callable[[], Tensor]:
@@ -144,6 +156,7 @@ def attacks_of(
 ) -> dict[str, Callable[[], Tensor]]:
     """Everything that takes turns."""
     runs = {f"ours {precision}": ours(net, x, y, within, precision) for precision in PRECISIONS}
+    runs |= {f"ours {p}, judged": judged(net, x, y, within, p) for p in PRECISIONS}
     if x.is_cuda:
         compiled = torch.compile(net)
         for precision in PRECISIONS:

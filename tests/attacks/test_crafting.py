@@ -116,7 +116,7 @@ def hooked() -> nn.Module:
         lambda: Backwards(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)),
         lambda: nn.Sequential(Doubled(8, 8, 1), nn.BatchNorm2d(8)),
         lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8, track_running_stats=False)),
-        lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU(), nn.BatchNorm2d(8)),
+        lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.Tanh(), nn.BatchNorm2d(8)),
         lambda: nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8)).bfloat16(),
         lambda: torch.compile(nn.Sequential(nn.Conv2d(8, 8, 1), nn.BatchNorm2d(8))),
         lambda: torch.jit.trace(
