@@ -78,7 +78,7 @@ class CarliniWagner(MinimalNorm):
             raise ValueError(f"CarliniWagner needs at least one constant, not {searches}.")
         self.searches = searches
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
         """Search the constant of each clip, keep the smallest success, and shrink it."""
         outlook = self._outlook(problem, draws)
         found, negative = torch.zeros_like(problem.x), torch.full_like(outlook.scale, -torch.inf)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -55,15 +56,22 @@ def crafting_model(
     Raises:
         TypeError: If bfloat16 is asked for and the model is no ``nn.Module``.
     """
-    if isinstance(model, nn.Module) and forward is model:
-        forward = _checked(fold_batch_norm(model), model, x, clean, read)
+
+    @cache
+    def chosen() -> Model:
+        if isinstance(model, nn.Module) and forward is model:
+            return _checked(fold_batch_norm(model), model, x, clean, read)
+        return forward
+
     if precision == "fp32":
-        yield forward
+        # Folded when the first gradient is asked for: some attacks never do.
+        yield lambda value: chosen()(value)
         return
-    network = forward if isinstance(forward, nn.Module) else model
+    folded = chosen()
+    network = folded if isinstance(folded, nn.Module) else model
     if not isinstance(network, nn.Module):
         raise TypeError("precision='bf16' needs a model that is an nn.Module; use 'fp32'.")
-    with _bfloat16(network, forward, x.device.type) as half:
+    with _bfloat16(network, folded, x.device.type) as half:
         yield half
 
 

@@ -78,7 +78,7 @@ class DeepFool(MinimalNorm):
         self.candidates = candidates
         self.overshoot = overshoot
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
         """Walk until the aim is reached, and shrink what was found."""
         x, kick = problem.x, _KICK * self.kick(problem.x, draws)
         walked, found = torch.zeros_like(x), torch.zeros_like(x)

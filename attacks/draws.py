@@ -41,6 +41,7 @@ class Draws:
         self.index = index
         self.generator = generator
         self.member = member
+        self._stream = stream
         key = f"{member}{stream}"
         if index is not None:
             self._generators = [_keyed(seed, key, int(i)) for i in index.tolist()]
@@ -52,6 +53,15 @@ class Draws:
     def stream(self, number: int) -> Draws:
         """Independent numbers for the same clips."""
         return Draws(self.seed, self.index, self.generator, number, self.member)
+
+    def of(self, clips: Tensor) -> Draws:
+        """The same numbers, of some of the clips.
+
+        Args:
+            clips: Positions of the clips in the batch.
+        """
+        index = None if self.index is None else self.index[clips.to(self.index.device)]
+        return Draws(self.seed, index, self.generator, self._stream, self.member)
 
     def part(self, number: int, clips: Tensor) -> Draws:
         """Independent numbers of one member of an ensemble, for some of the clips.

@@ -70,7 +70,7 @@ class HopSkipJump(MinimalNorm):
         self.probes = probes
         self.relative_probe = relative_probe
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
         """Walk along the boundary, and keep the smallest success."""
         x = problem.x
         # Streams of their own: how many numbers the first search needs depends on the batch.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import final
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from attacks.base import Attack
 from attacks.domains.base import Bounds
 from attacks.draws import Draws
 from attacks.objectives import Objective, refuse_coupled
-from attacks.problem import Aim, Problem
+from attacks.problem import Aim, Problem, Subset
 from attacks.sizes import keep_worse, per_clip
 from attacks.views import View
 
@@ -76,6 +77,22 @@ class MinimalNorm(Attack):
         self.steps = steps
         self.shrink_steps = shrink_steps
 
+    @final
+    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+        """Search for all clips but those that are beyond their aim already: these need nothing."""
+        if not problem.divisible:
+            return self.minimise(problem, draws)
+        clean = problem.clean
+        clips = (~self.objective.success(clean, clean, problem.target)).nonzero()[:, 0]
+        found = torch.zeros_like(problem.x)
+        if len(clips):
+            found[clips] = self.minimise(Subset(problem, clips), draws.of(clips))
+        return found
+
+    @abstractmethod
+    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
+        """Find a small perturbation with success of each clip, or zero, shape (batch, ...)."""
+
     def shrink(self, problem: Problem, found: Tensor) -> Tensor:
         """Draw what was found towards the clean clip, as far as the attack still succeeds.
 
@@ -137,7 +154,7 @@ class RadiusSearch(MinimalNorm):
     def confined(self, point: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """The perturbation of each clip that belongs to its radius."""
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
         """Search along each path of the objective, then shrink the smaller of what was found."""
         paths = self.objective.paths()
         kick = self.ball.direction(draws.normal(problem.x), problem.x)

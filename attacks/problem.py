@@ -151,3 +151,36 @@ class Problem:
         # Collected, not raised: asking here would wait for the device in every step.
         self.sound[chosen] &= torch.isfinite(linf_norm(gradient)) & torch.isfinite(values.detach())
         return Probe(gradient, values.detach(), prediction.detach())
+
+
+class Subset(Problem):
+    """Some clips of a problem; what is asked about them is asked of the whole, which counts it.
+
+    Args:
+        whole: The problem; its clips must not depend on each other.
+        clips: Positions of the clips.
+    """
+
+    def __init__(self, whole: Problem, clips: Tensor) -> None:
+        super().__init__(
+            whole.forward,
+            whole.x[clips],
+            whole.target[clips],
+            whole.clean[clips],
+            whole.attack,
+            whole.craft,
+        )
+        self.whole, self.everyone = whole, clips
+
+    def predict(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
+        """As the whole does."""
+        return self.whole.predict(perturbation, self._positions(clips))
+
+    def gradient(
+        self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None
+    ) -> Probe:
+        """As the whole does."""
+        return self.whole.gradient(perturbation, self._positions(clips), aim)
+
+    def _positions(self, clips: Tensor | None) -> Tensor:
+        return self.everyone if clips is None else self.everyone[clips]

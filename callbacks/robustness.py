@@ -23,6 +23,7 @@ from callbacks.contributions import Parts, checked, find_parts
 from callbacks.media import Media, log_to_wandb
 from callbacks.processes import from_all_processes
 from callbacks.read_elsewhere import with_module_outputs
+from callbacks.relatives import with_weights
 from callbacks.robustness_table import Cell, Names, RobustnessTable, stacked, write_table
 from callbacks.sanity import conclude, warn_if_interrupted
 from callbacks.sounds import as_sound
@@ -58,6 +59,10 @@ class RobustnessEvaluation(Callback):
         sanity: Which of the checks of ``attacks.sanity`` are made: ``free`` costs small experiments
             on the first clips, ``full`` attacks of its own on 64 clips. Verdicts are printed, stand
             in ``sanity.json`` and in W&B.
+        siblings: For ``full``: checkpoints of other trainings of the module, whose adversaries are
+            tried on it. ``steadyear test`` finds those of the experiment's other seeds by itself.
+        twin: For ``full``: checkpoint of the same network without defence, which the attacks must
+            break. For a run with adversarial training ``steadyear test`` looks for one.
 
     Raises:
         ValueError: If there is no attack or no budget, a budget is negative or repeated, or the level
@@ -72,6 +77,8 @@ class RobustnessEvaluation(Callback):
         every_n_epochs: int | None = None,
         media_clips: int = 4,
         sanity: Level = "free",
+        siblings: Sequence[str] = (),
+        twin: str | None = None,
     ) -> None:
         distinct = len(set(budgets)) == len(budgets)
         # A negative budget would only be noticed by the test, when training is over.
@@ -86,6 +93,8 @@ class RobustnessEvaluation(Callback):
         self.every_n_epochs = every_n_epochs
         self.media_clips = media_clips
         self.sanity: Level = sanity
+        self.siblings = siblings
+        self.twin = twin
         self._sanity = Sanity(attacks, budgets, sanity)
         self._table: RobustnessTable | None = None
         self._parts: Parts | None = None
@@ -132,7 +141,14 @@ class RobustnessEvaluation(Callback):
         self._table = RobustnessTable(figures=ClipFigures.of(module))
         self._clips_seen = 0
         self._media = Media(self.media_clips)
-        self._sanity = Sanity(self.attacks, self.budgets, self.sanity)
+        self._sanity = self._checks(module)
+
+    def _checks(self, module: LightningModule) -> Sanity:
+        if self.sanity != "full":
+            return Sanity(self.attacks, self.budgets, self.sanity)
+        others = {path: with_weights(module, path) for path in self.siblings}
+        twin = None if self.twin is None else with_weights(module, self.twin)
+        return Sanity(self.attacks, self.budgets, self.sanity, others=others, twin=twin)
 
     def on_validation_batch_end(
         self,

@@ -21,9 +21,11 @@ import attacks
 import callbacks
 import datamodules
 import lightning_modules
+from attacks.sanity import Level
 from callbacks import RunCSVLogger, RunRecord, RunWandbLogger
 from steadyear.messages import plain
 from steadyear.quiet import hush
+from steadyear.relatives import introduce
 from steadyear.runs import CHECKPOINTS, Request, locate
 
 SHORT_NAMES = (attacks, callbacks, datamodules, lightning_modules)
@@ -92,6 +94,12 @@ class SteadyEarCLI(LightningCLI):
         parser.add_argument(
             "--run", type=str | None, default=None, help="Name of the run; default: its seed."
         )
+        parser.add_argument(
+            "--sanity",
+            type=Level | None,
+            default=None,
+            help="Sanity checks of robustness evaluations; the default is what each of them says.",
+        )
         parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
         for key, base in NAMED.items():
             parser.add_argument(
@@ -129,9 +137,14 @@ class SteadyEarCLI(LightningCLI):
         )
         self.folder = folder.path
         config.ckpt_path = folder.checkpoint
-        if "verbose" in config and _has(config, "RobustnessEvaluation"):
+        evaluations = _parts(config, "RobustnessEvaluation")
+        if "verbose" in config and evaluations:
             # It prints a table of its own; Lightning would add a line for every figure in it.
             config.verbose = False
+        for evaluation in evaluations:
+            evaluation.init_args.sanity = config.sanity or evaluation.init_args.sanity
+            if self.subcommand in ("validate", "test"):
+                introduce(evaluation.init_args, folder, Path(config.runs_dir))
         if first:
             folder.path.mkdir(parents=True, exist_ok=True)
             start = f", from {folder.checkpoint}" if folder.checkpoint else ""
@@ -187,9 +200,9 @@ def experiment_name(configs: list[Any]) -> str:
     return "/".join(parts[start:])
 
 
-def _has(config: Any, class_name: str) -> bool:
+def _parts(config: Any, class_name: str) -> list[Any]:
     parts = [part for part in config.callbacks.values() if part is not None]
-    return any(str(part.class_path).endswith(f".{class_name}") for part in parts)
+    return [part for part in parts if str(part.class_path).endswith(f".{class_name}")]
 
 
 def run(args: ArgsType = None, program: type[SteadyEarCLI] = SteadyEarCLI) -> SteadyEarCLI:

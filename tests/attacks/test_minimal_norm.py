@@ -15,7 +15,9 @@ from attacks import (
     FMN,
     L2,
     AbsoluteError,
+    CarliniWagner,
     CrossEntropy,
+    DeepFool,
     Linf,
     MinimalNorm,
     SquaredError,
@@ -262,3 +264,18 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(TypeError, match="use FMN"):
         DDN(Linf())
     assert issubclass(FMN, MinimalNorm)
+
+
+@pytest.mark.parametrize("attack", [FMN, DDN, DeepFool, CarliniWagner])
+def test_a_clip_beyond_its_aim_costs_nothing_and_changes_nobody(digits, attack) -> None:
+    net, x, labels = digits
+    x, labels, index = x[:6], labels[:6].clone(), torch.arange(6)
+    whole = attack(L2(math.inf), CrossEntropy())(net, x, labels, index=index)
+    labels[:2] = (labels[:2] + 1) % 10  # classified wrongly without attack
+    part = attack(L2(math.inf), CrossEntropy())(net, x, labels, index=index)
+    assert part.success.all()
+    assert (part.size[:2] == 0).all()
+    assert (part.gradient_queries[:2] == 0).all()
+    assert (part.forward_queries[:2] == 0).all()
+    assert (part.gradient_queries[2:] > 0).all()
+    torch.testing.assert_close(part.size[2:], whole.size[2:], rtol=1e-3, atol=1e-4)

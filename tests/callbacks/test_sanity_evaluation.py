@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import wandb
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import DataLoader, TensorDataset
 from wandb_file import OfflineRun, records
@@ -211,3 +212,37 @@ def test_a_linear_model_does_not_overfit(tmp_path):
     trainer, report = overfitting(tmp_path, foreign.seeded(Linear), data, stop=True)
     assert status(report) == {"catastrophic_overfitting": "PASS"}
     assert trainer.current_epoch == 3
+
+
+def saved(folder, module):
+    path = folder / f"{type(module).__name__}.ckpt"
+    torch.save({"state_dict": module.state_dict()}, path)
+    return str(path)
+
+
+class Wider(foreign.Foreign):
+    def __init__(self):
+        super().__init__()
+        self.more = torch.nn.Linear(2, 2)
+
+
+def with_relatives(folder, **relatives):
+    callback = RobustnessEvaluation(attacks(), BUDGETS, sanity="full", **relatives)
+    trainer = foreign.trainer(folder, callback)
+    trainer.test(foreign.seeded(foreign.Foreign), foreign.loader(), verbose=False)
+    return json.loads((folder / "sanity.json").read_text())
+
+
+def test_siblings_and_twin_are_attacked_with_their_own_weights(tmp_path):
+    torch.manual_seed(8)
+    path = saved(tmp_path, foreign.Foreign())
+    report = with_relatives(tmp_path, siblings=[path], twin=path)
+    assert {"transfer", "twin"} <= set(status(report))
+
+
+def test_relatives_that_do_not_fit_are_named(tmp_path):
+    path = saved(tmp_path, Wider())
+    with pytest.raises(MisconfigurationException, match=r"Wider\.ckpt does not fit Foreign"):
+        with_relatives(tmp_path, twin=path)
+    with pytest.raises(MisconfigurationException, match="no checkpoint nowhere"):
+        with_relatives(tmp_path, siblings=["nowhere.ckpt"])

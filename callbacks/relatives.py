@@ -1,0 +1,37 @@
+"""Other trainings of a module, for the checks that need them."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule
+
+
+def with_weights(module: LightningModule, checkpoint: str | Path) -> LightningModule:
+    """A copy of a module with the weights of another training, in eval mode.
+
+    Args:
+        module: The module.
+        checkpoint: A checkpoint of Lightning, of the same architecture.
+
+    Raises:
+        MisconfigurationException: If the file is not there, or its weights do not fit.
+    """
+    path = Path(checkpoint)
+    if not path.is_file():
+        raise MisconfigurationException(
+            f"There is no checkpoint {path}, which RobustnessEvaluation names as a sibling or twin."
+        )
+    other = copy.deepcopy(module)
+    saved = torch.load(path, map_location=module.device, weights_only=True)
+    try:
+        other.load_state_dict(saved["state_dict"])
+    except (KeyError, RuntimeError) as error:
+        raise MisconfigurationException(
+            f"{path} does not fit {type(module).__name__}: siblings and twins of a "
+            "RobustnessEvaluation are other trainings of the same network."
+        ) from error
+    return other.eval()
