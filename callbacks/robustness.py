@@ -27,6 +27,7 @@ from callbacks.relatives import with_weights
 from callbacks.robustness_table import Cell, Names, RobustnessTable, stacked, write_table
 from callbacks.sanity import conclude, warn_if_interrupted
 from callbacks.sounds import as_sound
+from callbacks.tolerance import Tolerance, check_tolerance, in_label_units, within_tolerance
 from callbacks.universal import fit_universal
 
 _AVERAGED = ("success", "achieved_linf", "achieved_l2", "snr_db", "prs", "drs", "tars")
@@ -59,6 +60,10 @@ class RobustnessEvaluation(Callback):
         sanity: Which of the checks of ``attacks.sanity`` are made: ``free`` costs small experiments
             on the first clips, ``full`` attacks of its own on 64 clips. Verdicts are printed, stand
             in ``sanity.json`` and in W&B.
+        tolerance: For ratings: an attack succeeds when a clip's mean absolute error grows by more
+            than this, a number or ``labels``, the standard deviation of the training labels; the
+            success rate is then the share of clips that are not robust. ``None`` leaves every attack
+            the tolerance of its objective.
         siblings: For ``full``: checkpoints of other trainings of the module, whose adversaries are
             tried on it. ``steadyear test`` finds those of the experiment's other seeds by itself.
         twin: For ``full``: checkpoint of the same network without defence, which the attacks must
@@ -77,6 +82,7 @@ class RobustnessEvaluation(Callback):
         every_n_epochs: int | None = None,
         media_clips: int = 4,
         sanity: Level = "free",
+        tolerance: Tolerance | None = None,
         siblings: Sequence[str] = (),
         twin: str | None = None,
     ) -> None:
@@ -87,7 +93,9 @@ class RobustnessEvaluation(Callback):
                 "RobustnessEvaluation needs at least one attack and distinct budgets >= 0, not "
                 f"{sorted(attacks)} at {list(budgets)}."
             )
+        check_tolerance(tolerance)
         self.attacks = attacks
+        self.tolerance: Tolerance | None = tolerance
         self.budgets = sorted(budgets)
         self.keys = keys or BatchKeys()
         self.every_n_epochs = every_n_epochs
@@ -136,6 +144,9 @@ class RobustnessEvaluation(Callback):
                 "RobustnessEvaluation needs gradients, which inference mode forbids: set "
                 "trainer.inference_mode to false."
             )
+        if self.tolerance is not None:
+            number = in_label_units(self.tolerance, trainer)
+            self.attacks = {n: within_tolerance(a, number) for n, a in self.attacks.items()}
         self._parts = find_parts(trainer, module, self.keys)
         fit_universal(trainer, module, self.attacks, self.budgets, self.keys)
         self._table = RobustnessTable(figures=ClipFigures.of(module))

@@ -122,6 +122,15 @@ class AudioDataModule(LightningDataModule, ABC):
         """Names of the concepts; empty without concepts."""
         return self.clips.concept_names
 
+    @property
+    def label_deviation(self) -> float:
+        """Standard deviation of the training labels over clips, mean over the outputs.
+
+        What the guess of the mean errs by (root mean square): the natural tolerance of ratings.
+        """
+        labels = self.clips.targets[self._ready_splits().train]
+        return float(labels.std(0, correction=0).mean())
+
     @abstractmethod
     def split_clips(self) -> Splits:
         """Divide clips into training, validation and test; clips of no part are never loaded."""

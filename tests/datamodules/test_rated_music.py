@@ -138,3 +138,12 @@ def test_emotify_as_published(shared_data: Path, tmp_path: Path) -> None:
     assert batch["target"].shape == (4, 9)
     assert 0 <= float(batch["target"].min()) <= float(batch["target"].max()) <= 1
     assert abs(float(batch["spectrogram"].mean())) < 0.5
+
+
+def test_label_deviation_is_that_of_the_training_clips(music: Make) -> None:
+    data = music(target_columns=["energy", "melody"])
+    data.setup("fit")
+    assert data.splits is not None
+    labels = data.clips.targets[data.splits.train].double().numpy()
+    assert len(labels) < 10
+    assert data.label_deviation == pytest.approx(labels.std(0).mean(), rel=1e-5)
