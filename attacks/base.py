@@ -266,6 +266,11 @@ class Attack(ABC):
         """
         return self.view.at_input and not self.objective.couples_clips
 
+    @property
+    def copies(self) -> int:
+        """How often every clip is in the largest batch that the search asks the model about."""
+        return 1
+
     @contextmanager
     def _bound(
         self, model: Model, x: Tensor, index: Tensor | None, generator: torch.Generator | None

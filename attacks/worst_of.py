@@ -69,6 +69,11 @@ class WorstOf(Attack):
         other.ball = other.attacks[0].ball
         return other
 
+    @property
+    def copies(self) -> int:
+        """Those of the attack with the largest batch: they run one after the other."""
+        return max(attack.copies for attack in self.attacks)
+
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Run every attack, and keep each clip's worst perturbation."""
         everyone = torch.arange(len(problem.x), device=problem.x.device)
