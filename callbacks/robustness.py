@@ -21,6 +21,7 @@ from callbacks.batches import BatchKeys, clip_index
 from callbacks.clip_figures import ClipFigures
 from callbacks.contributions import Parts, checked, find_parts
 from callbacks.media import Media, log_to_wandb
+from callbacks.only_one import check_only_one
 from callbacks.processes import from_all_processes
 from callbacks.read_elsewhere import with_module_outputs
 from callbacks.robustness_table import Cell, Names, RobustnessTable, stacked, write_table
@@ -93,7 +94,8 @@ class RobustnessEvaluation(Callback):
         self._media = Media(media_clips)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look for the submodules that attacks name; after training would be late."""
+        """Look for a second evaluation and the submodules that attacks name; later would be late."""
+        check_only_one(trainer, RobustnessEvaluation, "attacks")
         known = {name for name, _ in pl_module.named_modules()}
         for name, attack in self.attacks.items():
             for does, place in (
