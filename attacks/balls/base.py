@@ -32,6 +32,9 @@ class Ball(ABC):
     of_sounds: ClassVar[bool] = False
     """Whether the budget is relative to what the clip sounds like."""
 
+    steering: ClassVar[tuple[str, ...]] = ()
+    """Settings that steer a search, and do not change what is allowed."""
+
     def __init__(self, eps: float = 0.0) -> None:
         if not eps >= 0:
             raise ValueError(f"The budget of a ball cannot be {eps}; it is at least 0.")
