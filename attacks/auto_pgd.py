@@ -18,7 +18,7 @@ from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.problem import Problem
 from attacks.sizes import per_clip
-from attacks.starts import worst_of_starts
+from attacks.starts import side_by_side, worst_of_starts
 from attacks.views import View
 
 _FIRST_STEP = 2.0  # in budgets
@@ -91,6 +91,11 @@ class APGD(Attack):
         self.restarts = restarts
         self.until_success = until_success
         self.patience = patience
+
+    @property
+    def copies(self) -> int:
+        """Once per start, where these are searched side by side."""
+        return side_by_side(self, self.restarts)
 
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Climb from every start and keep each clip's worst result."""

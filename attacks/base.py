@@ -170,9 +170,9 @@ class Attack(ABC):
             The attacked tensor and all that was measured on it.
 
         Raises:
-            ValueError: If the target or the start does not fit, the attacked tensor is not real or
-                not within the bounds, the first gradient must vanish, or a domain does not give the
-                clean prediction back at budget 0.
+            ValueError: If the target or the start does not fit, the attacked tensor is not real, not
+                within the bounds or no sound where the ball needs one, the first gradient must
+                vanish, or a domain does not give the clean prediction back at budget 0.
             FloatingPointError: If the model gives values or gradients that are not finite.
         """
         with self._bound(model, x, index, generator) as (forward, clips, draws):
@@ -266,6 +266,11 @@ class Attack(ABC):
         """
         return self.view.at_input and not self.objective.couples_clips
 
+    @property
+    def copies(self) -> int:
+        """How often every clip is in the largest batch that the search asks the model about."""
+        return 1
+
     @contextmanager
     def _bound(
         self, model: Model, x: Tensor, index: Tensor | None, generator: torch.Generator | None
@@ -275,6 +280,7 @@ class Attack(ABC):
             x = x.detach().clone()
             with self.view.bind(model, x) as (forward, attacked):
                 _check_clean(attacked, self.bounds)
+                self.ball.check(attacked)
                 dtype = attacked.dtype
                 run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
                 attacked = attacked if dtype == torch.float64 else attacked.float()

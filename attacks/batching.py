@@ -87,9 +87,7 @@ def fitting_batch_size(attack: Attack, model: Model, x: Tensor) -> int:
         model: Any callable, as for attacks.
         x: Clips, shape (clips, ...); the first one is measured.
     """
-    # Several starts of a clip are searched side by side.
-    starts = getattr(attack, "restarts", 1)
-    needed = _PEAK * bytes_per_clip(attack, model, x) * starts
+    needed = _PEAK * bytes_per_clip(attack, model, x) * attack.copies
     return min(max(int(_SHARE * _free_bytes(x.device) / needed), 1), _LARGEST)
 
 

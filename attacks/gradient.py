@@ -14,7 +14,7 @@ from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.problem import Problem
 from attacks.sizes import keep_worse
-from attacks.starts import worst_of_starts
+from attacks.starts import side_by_side, worst_of_starts
 from attacks.views import View
 
 
@@ -80,6 +80,11 @@ class PGD(Attack):
     def starts_at_clean(self) -> bool:
         """Without a random start."""
         return not self.random_start
+
+    @property
+    def copies(self) -> int:
+        """Once per start, where these are searched side by side."""
+        return side_by_side(self, self.restarts)
 
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Climb from every start and keep each clip's worst result."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from attacks.base import Attack
 from attacks.problem import Problem
 from attacks.sizes import keep_worse
 
@@ -40,6 +41,16 @@ class Copies(Problem):
         self.whole.gradient_queries += gradients
         self.whole.forward_queries += forwards
         self.whole.sound &= self.sound.reshape(self.copies, -1).all(0)
+
+
+def side_by_side(attack: Attack, starts: int) -> int:
+    """How many of an attack's starts ``worst_of_starts`` searches at once.
+
+    Args:
+        attack: The attack.
+        starts: Number of its starts.
+    """
+    return starts if attack.divisible else 1
 
 
 def worst_of_starts(problem: Problem, starts: Sequence[Tensor], climb: Climb) -> Tensor:

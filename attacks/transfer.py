@@ -45,6 +45,11 @@ class Transfer(Attack):
         self.source = source
         self.attack = attack
 
+    @property
+    def copies(self) -> int:
+        """As the attack on the source."""
+        return self.attack.copies
+
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Attack the source."""
         inner = copy.copy(self.attack)

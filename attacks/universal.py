@@ -100,7 +100,8 @@ class Universal(Attack):
             batches: Training clips, for one pass after the other; a list or a data loader.
 
         Raises:
-            ValueError: If there are no clips, their shapes differ, or a second pass is impossible.
+            ValueError: If there are no clips, their shapes differ, they are no sounds where the ball needs
+                some, or a second pass is impossible.
         """
         if self.epochs > 1 and iter(batches) is batches:
             raise ValueError("Universal passes over the clips several times: give a list.")
@@ -119,6 +120,7 @@ class Universal(Attack):
         self, model: Model, x: Tensor, target: Tensor | None, found: Tensor | None, step: float
     ) -> Tensor:
         with self.view.bind(model, x) as (forward, attacked):
+            self.ball.check(attacked)
             with torch.no_grad():
                 clean = self.view.read(forward(attacked.clone()))
             reference = self.objective.reference(clean, target).detach().clone()

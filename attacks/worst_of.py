@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from attacks.balls import Ball
 from attacks.base import Attack
-from attacks.domains.base import Domain
-from attacks.domains.transformations import Transformation
+from attacks.comparable import same_settings
 from attacks.draws import Draws
 from attacks.ensemble_parts import Worst
 from attacks.objectives import Objective
 from attacks.problem import Problem
-from attacks.views import View
 
 
 class WorstOf(Attack):
@@ -69,6 +66,11 @@ class WorstOf(Attack):
         other.ball = other.attacks[0].ball
         return other
 
+    @property
+    def copies(self) -> int:
+        """Those of the attack with the largest batch: they run one after the other."""
+        return max(attack.copies for attack in self.attacks)
+
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Run every attack, and keep each clip's worst perturbation."""
         everyone = torch.arange(len(problem.x), device=problem.x.device)
@@ -109,23 +111,13 @@ def _check_reference(judge: Objective, objective: Objective) -> None:
         )
 
 
-def _settings(part: Any) -> Any:
-    """What a part was made with: from a configuration every attack has parts of its own."""
-    if isinstance(part, list | tuple):
-        return [_settings(each) for each in part]
-    if not isinstance(part, Ball | View | Domain | Transformation):
-        return part
-    shown = {name: _settings(v) for name, v in vars(part).items() if not name.startswith("_")}
-    return type(part), shown
-
-
 def _check_alike(attacks: Sequence[Attack]) -> None:
     first = attacks[0]
     for other in attacks[1:]:
         alike = {
-            "ball": _settings(first.ball) == _settings(other.ball),
-            "view": _settings(first.view) == _settings(other.view),
-            "bounds": first.bounds == other.bounds,
+            "ball": same_settings(first.ball, other.ball),
+            "view": same_settings(first.view, other.view),
+            "bounds": same_settings(first.bounds, other.bounds),
             "precision": first.precision == other.precision,
         }
         different = [name for name, same in alike.items() if not same]

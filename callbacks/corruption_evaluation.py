@@ -19,6 +19,7 @@ from callbacks.batches import BatchKeys, clip_index
 from callbacks.clip_figures import ClipFigures
 from callbacks.corruption_figures import as_text, corruption_figures
 from callbacks.corruption_table import CorruptionTable, write_corruptions
+from callbacks.only_one import check_only_one
 from callbacks.processes import from_all_processes
 from callbacks.robustness_table import Names
 
@@ -89,6 +90,10 @@ class CorruptionEvaluation(Callback):
         self.sample_rate = sample_rate
         self.seed = seed
         self._table: CorruptionTable | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make sure that no other evaluation writes to the same places."""
+        check_only_one(trainer, CorruptionEvaluation, "corruptions")
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from callbacks.corruption_table import as_attacks
 from callbacks.robustness import aggregate
+from callbacks.worst_cases import WorstCase
 
 Figures = dict[str, float]
 
@@ -27,13 +28,15 @@ def corruption_figures(frame: pd.DataFrame, module: object) -> dict[str, Figures
         targets are no possible predictions, such as numbers of classes.
     """
     table = as_attacks(frame)
-    figures = aggregate(table, module)
     severities = sorted(frame["severity"].unique())
+    corruptions = tuple(dict.fromkeys(frame["corruption"]))
+    worst = [WorstCase("worst", severity, corruptions) for severity in severities]
+    figures = aggregate(table, module, worst)
     cells = _cells(frame)
     found = {"clean": figures["clean"]} | {each: figures[each] for each in cells}
     found["mean"] = _mean([figures[each] for each in cells])
     found["worst"] = _worst(list(_by_corruption(frame, figures).values()), _perfect(table, module))
-    found["worst_per_clip"] = _mean([figures[f"worst@{severity}"] for severity in severities])
+    found["worst_per_clip"] = _mean([figures[case.cell] for case in worst])
     return found
 
 

@@ -111,8 +111,7 @@ def as_attacks(frame: pd.DataFrame) -> pd.DataFrame:
     Args:
         frame: What ``CorruptionTable.frame`` gave.
     """
-    same = {"domain": "waveform", "norm": "severity"}
-    return frame.drop(columns="snr_db").rename(columns=_AS_ATTACK).assign(**same)
+    return frame.drop(columns="snr_db").rename(columns=_AS_ATTACK)
 
 
 def write_corruptions(frame: pd.DataFrame, names: Names, path: Path) -> None:

@@ -21,6 +21,7 @@ from callbacks.batches import BatchKeys, clip_index
 from callbacks.clip_figures import ClipFigures
 from callbacks.contributions import Parts, checked, find_parts
 from callbacks.media import Media, log_to_wandb
+from callbacks.only_one import check_only_one
 from callbacks.processes import from_all_processes
 from callbacks.read_elsewhere import with_module_outputs
 from callbacks.relatives import with_weights
@@ -29,6 +30,7 @@ from callbacks.sanity import conclude, warn_if_interrupted
 from callbacks.sounds import as_sound
 from callbacks.tolerance import Tolerance, check_tolerance, in_label_units, within_tolerance
 from callbacks.universal import fit_universal
+from callbacks.worst_cases import WorstCase, worst_cases
 
 _AVERAGED = ("success", "achieved_linf", "achieved_l2", "snr_db", "prs", "drs", "tars")
 
@@ -39,8 +41,9 @@ class RobustnessEvaluation(Callback):
     Writes one row per clip, attack and budget to ``robustness.parquet`` (``robustness-val.parquet``
     for validation) in the run's folder, logs the module's scores, the share of successes and the
     achieved norms as ``<stage>/<attack>@<budget>/<figure>``, and prints them; ``worst`` takes for
-    every clip the attack that hurt it most. Scores are computed from all clips of all processes, each
-    clip once, in fp32, outside autocast.
+    every clip the attack that hurt it most, of attacks that choose from the same perturbations, see
+    ``callbacks.worst_cases``. Scores are computed from all clips of all processes, each clip once, in
+    fp32, outside autocast.
 
     A module that has ``scores(prediction, target) -> dict[str, float]`` is scored by it; of any
     other module the mean error per clip is reported: mean absolute error, or the share of wrong
@@ -110,7 +113,8 @@ class RobustnessEvaluation(Callback):
         self._media = Media(media_clips)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look for the submodules that attacks name; after training would be late."""
+        """Look for a second evaluation and the submodules that attacks name; later would be late."""
+        check_only_one(trainer, RobustnessEvaluation, "attacks")
         known = {name for name, _ in pl_module.named_modules()}
         for name, attack in self.attacks.items():
             for does, place in (
@@ -248,7 +252,8 @@ class RobustnessEvaluation(Callback):
             names.parts, names.part_r2 = self._parts.names, self._parts.r2
         frame = checked(table.frame(names))
         names.minimal_norm = [n for n, a in self.attacks.items() if isinstance(a, MinimalNorm)]
-        figures = aggregate(frame, module, names.minimal_norm)
+        cases = worst_cases(frame, self.attacks)
+        figures = aggregate(frame, module, cases, names.minimal_norm)
         names.task = "multilabel" if "cmap" in figures["clean"] else ""
         module.log_dict(
             {f"{stage}/{c}/{name}": v for c, fs in figures.items() for name, v in fs.items()}
@@ -259,23 +264,27 @@ class RobustnessEvaluation(Callback):
             log_to_wandb(trainer, module, frame, names, self._media, stage)
             clips = frame["index"].nunique()
             rank_zero_info(
-                f"\n{_text(figures, names.decibels(frame))}\n{clips} clips; one row per clip, attack and budget in {path}"
+                f"\n{_text(figures, names.decibels(frame, cases))}\n{clips} clips; one row per clip, attack and budget in {path}"
             )
-        conclude(self._sanity, trainer, frame, module, figures, names.minimal_norm, stage)
+        conclude(self._sanity, trainer, frame, module, figures, cases, stage)
 
 
 def aggregate(
-    frame: pd.DataFrame, module: object, minimal_norm: Sequence[str] = ()
+    frame: pd.DataFrame,
+    module: object,
+    cases: Sequence[WorstCase] = (),
+    minimal_norm: Sequence[str] = (),
 ) -> dict[str, dict[str, float]]:
     """Figures of the clean clips, of every attack and budget, and of the worst attack per clip.
 
     Args:
         frame: What ``RobustnessTable.frame`` gave.
         module: Scored by its own ``scores`` if it has them, else by the mean error per clip.
-        minimal_norm: Attacks that minimise the norm; without a cap they are not part of ``worst``.
+        cases: Which attacks have a worst case together.
+        minimal_norm: Attacks that minimise the norm.
 
     Returns:
-        Figures by ``clean``, ``<attack>@<budget>`` and ``worst@<budget>``: the scores; of attacks
+        Figures by ``clean``, ``<attack>@<budget>`` and the worst case's ``cell``: the scores; of attacks
         also the share of successes and the mean achieved norms, for waveforms ``snr_db``, the mean
         ``prs``, ``drs`` and ``tars`` where the module offers a loss of each clip, ``prs_cmap`` where
         it is scored by ``cmap``, and of attacks that minimise the norm ``median_norm``, the median
@@ -296,15 +305,10 @@ def aggregate(
             measured["median_norm"] = float(reached.median())
         scores = _attacked_scores(group, module, figures["clean"])
         figures[f"{attack}@{budget:g}"] = scores | measured
-    for budget in sorted({budget for _, budget, _ in groups}):
-        at_budget = frame[frame["budget"] == budget]
-        if math.isinf(budget):
-            # Damage just beyond an aim is no worst case.
-            at_budget = at_budget[~at_budget["attack"].isin(minimal_norm)]
-        if at_budget["domain"].nunique() != 1 or at_budget["norm"].nunique() != 1:
-            continue  # budgets of different domains or norms are not comparable
-        worst = at_budget.loc[at_budget.groupby("index")["attacked_error"].idxmax()]
-        figures[f"worst@{budget:g}"] = _attacked_scores(worst, module, figures["clean"])
+    for case in cases:
+        rows = case.rows(frame)
+        worst = rows.loc[rows.groupby("index")["attacked_error"].idxmax()]
+        figures[case.cell] = _attacked_scores(worst, module, figures["clean"])
     return figures
 
 

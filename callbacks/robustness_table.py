@@ -18,6 +18,7 @@ from torch import Tensor
 
 from attacks import Attack, AttackResult, l2_norm, linf_norm, prediction_of, snr_db
 from callbacks.clip_figures import ClipFigures
+from callbacks.worst_cases import WorstCase
 
 _COLUMNS = {
     "clip": pa.string(),
@@ -106,22 +107,26 @@ class Names:
         """Name of a clip."""
         return str(self.clips[index]) if index < len(self.clips) else str(index)
 
-    def decibels(self, frame: pd.DataFrame) -> dict[str, float]:
-        """Budgets in dB by ``<attack>@<budget>``, of bounds on the values of spectrograms in dB.
+    def decibels(self, frame: pd.DataFrame, cases: Sequence[WorstCase]) -> dict[str, float]:
+        """Budgets in dB by row of the figures, of bounds on the values of spectrograms in dB.
 
         Args:
             frame: What ``RobustnessTable.frame`` gave.
+            cases: Which attacks have a worst case together.
         """
         if self.z_unit_db is None:
             return {}
         cells = frame[["attack", "domain", "norm", "budget"]].drop_duplicates()
-        apart = (cells["domain"] != "spectrogram") | (cells["norm"] != "linf")
-        comparable = ~cells["budget"].isin(cells.loc[apart, "budget"])
-        cells, comparable = cells[~apart], comparable[~apart]
-        names = [*cells["attack"], *("worst" for _ in cells.index[comparable])]
-        budgets = [*cells["budget"], *cells.loc[comparable, "budget"]]
-        found = zip(names, budgets, strict=True)
-        return {f"{name}@{b:g}": b * self.z_unit_db for name, b in found if math.isfinite(b)}
+        cells = cells[(cells["domain"] == "spectrogram") & (cells["norm"] == "linf")]
+        found = {
+            (name, b): b * self.z_unit_db
+            for name, b in zip(cells["attack"], cells["budget"], strict=True)
+            if math.isfinite(b)
+        }
+        # Attacks with a worst case together have one unit.
+        worst = {case.cell: found.get((case.attacks[0], case.budget)) for case in cases}
+        rows = {f"{name}@{b:g}": size for (name, b), size in found.items()} | worst
+        return {row: size for row, size in rows.items() if size is not None}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from attacks.sanity.evidence import Record, record
 from callbacks.processes import from_all_processes
 from callbacks.robustness_table import stacked
 from callbacks.run_record import write_text
+from callbacks.worst_cases import WorstCase
 
 Figures = dict[str, dict[str, float]]
 
@@ -44,7 +45,7 @@ def conclude(
     frame: pd.DataFrame,
     module: LightningModule,
     figures: Figures,
-    minimal_norm: Sequence[str],
+    cases: Sequence[WorstCase],
     stage: str,
 ) -> SanityReport:
     """Bring together what all processes measured, write it, show it, and give it back.
@@ -55,11 +56,11 @@ def conclude(
         frame: Table of the evaluation.
         module: The attacked module.
         figures: What the evaluation reports.
-        minimal_norm: Attacks that minimise the norm.
+        cases: Which attacks have a worst case together.
         stage: ``val`` or ``test``.
     """
     records = from_all_processes(sanity.records)
-    report = sanity.report([*records, *worst_case(frame, module, figures, minimal_norm)])
+    report = sanity.report([*records, *worst_case(frame, module, figures, cases)])
     if trainer.is_global_zero:
         write_report(report, stage, Path(trainer.default_root_dir))
         _to_wandb(report, trainer, stage)
@@ -80,7 +81,7 @@ def write_report(report: SanityReport, stage: str, folder: Path) -> None:
 
 
 def worst_case(
-    frame: pd.DataFrame, module: object, figures: Figures, minimal_norm: Sequence[str]
+    frame: pd.DataFrame, module: object, figures: Figures, cases: Sequence[WorstCase]
 ) -> list[Record]:
     """Check 19: score the worst of every clip again, and compare with what is reported.
 
@@ -88,22 +89,18 @@ def worst_case(
         frame: Table of the evaluation.
         module: The attacked module.
         figures: What the evaluation reports.
-        minimal_norm: Attacks that minimise the norm; without a cap they are no worst case.
+        cases: Which attacks have a worst case together.
     """
     records = []
-    for budget in sorted(set(frame["budget"])):
-        rows = frame[frame["budget"] == budget]
-        if math.isinf(budget):
-            rows = rows[~rows["attack"].isin(minimal_norm)]
-        comparable = rows["domain"].nunique() == 1 and rows["norm"].nunique() == 1
-        if not comparable or rows["attack"].nunique() < 2:
+    for case in cases:
+        if len(case.attacks) < 2:
             continue
         # Stable, so that the first of equally bad attacks counts, as in the report.
-        order = rows.sort_values("attacked_error", ascending=False, kind="stable")
+        order = case.rows(frame).sort_values("attacked_error", ascending=False, kind="stable")
         worst = order.drop_duplicates("index")
-        gap = _gap(figures.get(f"worst@{budget:g}", {}), _scores(worst, module))
+        gap = _gap(figures.get(case.cell, {}), _scores(worst, module))
         index, values = torch.zeros(1, dtype=torch.int64), {"gap": torch.tensor([gap])}
-        records.append(record("worst_case", "worst", budget, index, values))
+        records.append(record("worst_case", case.name, case.budget, index, values))
     return records
 
 

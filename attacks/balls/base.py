@@ -10,6 +10,8 @@ from torch import Tensor
 
 from attacks.draws import Draws
 
+_SOUND_DIMENSIONS = 3  # batch, channels, time; a batch of spectrograms has four
+
 
 class Ball(ABC):
     """The set of allowed perturbations around a clip; what is allowed may depend on the clip.
@@ -30,6 +32,9 @@ class Ball(ABC):
     of_sounds: ClassVar[bool] = False
     """Whether the budget is relative to what the clip sounds like."""
 
+    steering: ClassVar[tuple[str, ...]] = ()
+    """Settings that steer a search, and do not change what is allowed."""
+
     def __init__(self, eps: float = 0.0) -> None:
         if not eps >= 0:
             raise ValueError(f"The budget of a ball cannot be {eps}; it is at least 0.")
@@ -44,6 +49,23 @@ class Ball(ABC):
         ball = copy.copy(self)
         Ball.__init__(ball, eps)
         return ball
+
+    def check(self, x: Tensor) -> None:
+        """Refuse clips that are no sounds, if the budget is relative to what they sound like.
+
+        Args:
+            x: Clean attacked tensor, shape (batch, ...).
+
+        Raises:
+            ValueError: If it has more dimensions than (batch, channels, time).
+        """
+        if self.of_sounds and x.ndim > _SOUND_DIMENSIONS:
+            raise ValueError(
+                f"{self!r} is relative to the clip's own sound, but the attacked tensor is "
+                f"{tuple(x.shape)}, and not (batch, time) or (batch, channels, time): attack waveforms "
+                "(data.init_args.stream: waveform, or both with the callback's keys.input: waveform; "
+                "WaveformDomain keeps them within full scale), or use Linf or L2."
+            )
 
     @abstractmethod
     def inside(self, x: Tensor, draws: Draws) -> Tensor:

@@ -8,7 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import PGD, AbsoluteError, AttackResult, Linf, View, batching
+from attacks import (
+    APGD,
+    EOT,
+    PGD,
+    AbsoluteError,
+    Attack,
+    AttackResult,
+    Linf,
+    Transfer,
+    View,
+    WorstOf,
+    batching,
+)
 from attacks.batching import attack_in_batches, bytes_per_clip, fitting_batch_size
 
 
@@ -99,6 +111,33 @@ def test_the_batch_size_follows_from_free_memory_and_starts(case, monkeypatch) -
     assert fitting_batch_size(PGD(Linf(0.2), restarts=5), model, x) == 2
     monkeypatch.setattr(batching, "_free_bytes", lambda device: 1)
     assert fitting_batch_size(ATTACK, model, x) == 1
+
+
+BALL = Linf(0.2)
+HUNGRY = {
+    "pgd": (PGD(BALL, steps=2, restarts=5), 5),
+    "apgd": (APGD(BALL, steps=2, restarts=3), 3),
+    "worst of": (WorstOf([PGD(BALL, restarts=2), APGD(BALL, restarts=4), PGD(BALL)]), 4),
+    "nested": (WorstOf([WorstOf([PGD(BALL, restarts=3)]), PGD(BALL)]), 3),
+    "transfer": (Transfer(Model(), PGD(BALL, restarts=3)), 3),
+    # The model draws for a batch, or has stages that see it as a whole: one start after the other.
+    "eot": (EOT(PGD(BALL, steps=2, restarts=5), samples=2), 1),
+    "inside": (PGD(BALL, restarts=5, view=View(perturb_at="first")), 1),
+}
+
+
+@pytest.mark.parametrize(("attack", "copies"), HUNGRY.values(), ids=HUNGRY)
+def test_starts_inside_of_attacks_count_as_often_as_they_are_in_the_batch(
+    case, monkeypatch, attack: Attack, copies: int
+) -> None:
+    model, x, target = case
+    needed = batching._PEAK * bytes_per_clip(attack, model, x)
+    monkeypatch.setattr(batching, "_free_bytes", lambda device: int(120 * needed) + 1)
+    assert fitting_batch_size(attack, model, x) == 60 // copies
+    asked = attack.source if isinstance(attack, Transfer) else model
+    asked.sizes.clear()
+    attack(model, x, target)
+    assert max(asked.sizes) == copies * len(x)
 
 
 def test_free_memory_is_a_number_of_this_machine() -> None:

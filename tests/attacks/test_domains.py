@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import FGSM, PGD, Linf, View
+from attacks import FGSM, PGD, Linf, Universal, View
 from attacks.balls import SNR, FrequencyMask, Psychoacoustic
 from attacks.domains import SemanticBox, SpectrogramDomain, WaveformDomain, realise
 from attacks.domains.transformations import Gain
@@ -148,6 +148,28 @@ def test_balls_around_sounds_are_refused_where_points_are_none(ball) -> None:
         with pytest.raises(ValueError, match="relative to the clip's own sound"):
             PGD(ball, view=View(domain=domain))
     assert PGD(ball, view=View(domain=WaveformDomain())).bounds == (-1.0, 1.0)
+
+
+@pytest.mark.parametrize("call", [PGD.__call__, PGD.craft], ids=["call", "craft"])
+def test_balls_around_sounds_are_refused_around_spectrograms(sounds, call) -> None:
+    spectrogram = LogSpectrum()(sounds)
+    for ball in (SNR(db=20), FrequencyMask(RATE, [100], [0, -10], 0.1), Psychoacoustic(RATE, 0.1)):
+        with pytest.raises(ValueError, match=r"(?s)\(3, 1, 33, 33\).*stream: waveform") as error:
+            call(PGD(ball), Net().eval(), spectrogram, TARGET)
+        assert repr(ball) in str(error.value)
+    stages = nn.Sequential(LogSpectrum(), nn.Flatten(), nn.Linear(33 * 33, 2))
+    with pytest.raises(ValueError, match=r"\(3, 1, 33, 33\)"):
+        call(PGD(SNR(db=20), view=View(perturb_at="0")), stages, sounds, TARGET)
+    universal = Universal(SNR(db=20), epochs=1)
+    with pytest.raises(ValueError, match=r"\(3, 1, 33, 33\)"):
+        universal.fit(Net().eval(), [(spectrogram, TARGET)])
+
+
+def test_sounds_of_several_channels_are_sounds(sounds) -> None:
+    stereo, net = torch.stack([sounds, 0.5 * sounds], 1), Net().eval()
+    found = PGD(SNR(db=20), steps=2)(lambda x: net(x.mean(1)), stereo, TARGET)
+    assert (found.size <= 0.1 * (1 + 1e-6)).all()
+    assert (found.size > 0.05).all()
 
 
 def test_the_wrong_perturbation_is_refused(sounds) -> None:

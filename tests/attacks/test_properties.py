@@ -98,6 +98,8 @@ class Drawn:
         generator = torch.Generator().manual_seed(self.seed)
         # Waveforms are long enough for the analysis of those balls that need them.
         shape = (160,) if row.waveform else self.shape
+        if row.make(0.1).of_sounds:
+            shape = shape[-2:]  # channels and time
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             net = OneByOne(int(torch.tensor(shape).prod())).double().eval()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from attacks import (
     FGSM,
+    L1,
     L2,
     NIFGSM,
     PGD,
@@ -148,6 +149,8 @@ def test_parts_of_a_configuration_are_compared_by_their_settings(case) -> None:
         Noise(FrequencyMask(1000, [100], [0, -10], eps=0.2), AbsoluteError()),
     ]
     assert (WorstOf(parts)(*case).objective >= parts[0](*case).clean_objective).all()
+    parts = [PGD(L1(0.2, share), AbsoluteError()) for share in (0.1, 0.5)]
+    assert (WorstOf(parts)(*case).size <= 0.2 * (1 + 1e-6)).all()
     boxes = [SemanticBox([Gain(6)], 1000) for _ in range(2)]
     parts = [PGD(Linf(1.0), AbsoluteError(), view=View(domain=box)) for box in boxes]
     assert (WorstOf(parts)(*case).size > 0).any()

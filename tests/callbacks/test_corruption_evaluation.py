@@ -205,6 +205,14 @@ def test_a_foreign_module_is_scored_by_its_mean_error(tmp_path):
     assert figures["test/audio_c/worst/error"] == pytest.approx(max(means), rel=1e-5)
 
 
+def test_a_second_evaluation_is_refused_before_it_overwrites_the_first(tmp_path):
+    both = [CorruptionEvaluation({name: CORRUPTIONS[name]}, SEVERITIES) for name in CORRUPTIONS]
+    trainer = foreign.trainer(tmp_path, *both)
+    with pytest.raises(MisconfigurationException, match=r"2 CorruptionEvaluation.*`corruptions`"):
+        trainer.test(module(), DataLoader(Heard()), verbose=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_cannot_be_corrupted_comes_with_a_cure(tmp_path):
     with pytest.raises(MisconfigurationException, match=r"set data.init_args.stream to 'both'"):
         evaluate(tmp_path, Heard("spectrogram"))

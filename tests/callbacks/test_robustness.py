@@ -356,6 +356,15 @@ def test_empty_repeated_or_negative_settings_are_refused(names, budgets):
         RobustnessEvaluation(names, budgets)
 
 
+def test_a_second_evaluation_is_refused_before_it_overwrites_the_first(tmp_path):
+    both = [RobustnessEvaluation({name: FGSM(Linf())}, [0.1]) for name in ("a", "b")]
+    trainer = foreign.trainer(tmp_path, *both)
+    for stage in (trainer.fit, trainer.validate, trainer.test):
+        with pytest.raises(MisconfigurationException, match=r"2 RobustnessEvaluation.*`attacks`"):
+            stage(regression(), Data())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_missing_keys_are_named(tmp_path):
     callback = RobustnessEvaluation({"fgsm": FGSM(Linf())}, [0.1], BatchKeys("sound"))
     with pytest.raises(ValueError, match=r"no sound.*keys\.input"):

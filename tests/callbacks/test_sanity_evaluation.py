@@ -20,6 +20,7 @@ from callbacks import RobustnessEvaluation
 from callbacks.robustness import aggregate
 from callbacks.sanity import worst_case
 from callbacks.sanity_training import OverfittingCheck
+from callbacks.worst_cases import worst_cases
 
 BUDGETS = [0.05, 0.2]
 
@@ -127,15 +128,16 @@ def test_verdicts_do_not_depend_on_the_batch_size(tmp_path):
 def test_a_worst_case_that_is_an_average_is_seen(healthy):
     folder, _ = healthy
     frame = pd.read_parquet(folder / "robustness.parquet")
-    figures = aggregate(frame, object())
-    kept = [one["values"]["gap"][0] for one in worst_case(frame, object(), figures, [])]
+    cases = worst_cases(frame, attacks())
+    figures = aggregate(frame, object(), cases)
+    kept = [one["values"]["gap"][0] for one in worst_case(frame, object(), figures, cases)]
     assert kept == [pytest.approx(0, abs=1e-9)] * 2
     for budget in BUDGETS:
         figures[f"worst@{budget:g}"] = figures[f"pgd@{budget:g}"]
-    lost = [one["values"]["gap"][0] for one in worst_case(frame, object(), figures, [])]
+    lost = [one["values"]["gap"][0] for one in worst_case(frame, object(), figures, cases)]
     assert max(lost) > 1e-3
     del figures["worst@0.2"]
-    lost = [one["values"]["gap"][0] for one in worst_case(frame, object(), figures, [])]
+    lost = [one["values"]["gap"][0] for one in worst_case(frame, object(), figures, cases)]
     assert lost[-1] == float("inf")
 
 

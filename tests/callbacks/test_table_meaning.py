@@ -78,6 +78,7 @@ def test_budgets_in_decibels_stand_in_the_printed_table(tmp_path, monkeypatch):
     assert rows["fgsm@0.1"] == "0.46"
     assert rows["l2@0.1"] != "0.46"
     assert "worst@0.1" not in rows
+    assert rows["worst(fgsm+noise)@0.1"] == "0.46"
 
     module = MultiLabelModule(network(), Linear)
     header, _ = printed(tmp_path / "c", module, monkeypatch, attacks, [0.1])
