@@ -21,6 +21,9 @@ from steadyear.compare.style import legend, look, panels
 from steadyear.compare.summary import Summary, System
 from steadyear.compare.tasks import Score
 
+_LINEAR = 0.5  # length of the linear part of an axis, in decades
+_ROOM = 0.16  # of the axis for a label
+
 
 def draw_curves(summary: Summary, score: Score) -> Figure:
     """Draw one score against the budget, one panel per attack, one line per system.
@@ -89,9 +92,8 @@ def _budget_axis(
 ) -> None:
     smallest = min(budgets, default=1.0)
     # Linear up to the smallest budget, so that 0 has a place at the left.
-    axis.set_xscale("symlog", linthresh=smallest, linscale=0.5)
-    every = -(-len(budgets) // 5)
-    ticks = [0.0, *budgets[::-1][:: every or 1][::-1]]
+    axis.set_xscale("symlog", linthresh=smallest, linscale=_LINEAR)
+    ticks = [0.0, *_labelled(budgets)]
     labels = [budget_label(tick) for tick in ticks]
     if decibels is not None:
         pairs = zip(labels, ticks, strict=True)
@@ -101,3 +103,15 @@ def _budget_axis(
     axis.set_xticks(ticks, labels=labels)
     axis.set_xticks([], minor=True)
     axis.set_xlim(left=-0.15 * smallest)
+
+
+def _labelled(budgets: Sequence[float]) -> list[float]:
+    """Budgets that get a label: from the largest one down, those that leave room for it."""
+    if not budgets:
+        return []
+    decades = math.log10(max(budgets) / min(budgets)) + _LINEAR
+    chosen = [max(budgets)]
+    for budget in sorted(budgets, reverse=True)[1:]:
+        if math.log10(chosen[-1] / budget) >= _ROOM * decades:
+            chosen.append(budget)
+    return chosen[::-1]
