@@ -138,8 +138,8 @@ class SteadyEarCLI(LightningCLI):
         self.folder = folder.path
         config.ckpt_path = folder.checkpoint
         evaluations = _parts(config, "RobustnessEvaluation")
-        if "verbose" in config and evaluations:
-            # It prints a table of its own; Lightning would add a line for every figure in it.
+        if "verbose" in config and (evaluations or _parts(config, "CorruptionEvaluation")):
+            # They print tables of their own; Lightning would add a line for every figure in them.
             config.verbose = False
         for evaluation in evaluations:
             evaluation.init_args.sanity = config.sanity or evaluation.init_args.sanity

@@ -61,6 +61,8 @@ def test_fit_test_compare_and_a_wrong_stream(arguments, capsys, caplog):
     for figure in ("clean", "mean", "worst"):
         logged = metrics[f"test/audio_c/{figure}/cmap"].dropna().item()
         assert numbers[figure]["0"] == pytest.approx(logged, rel=1e-5)
+    main(["test", *arguments, "--callbacks.robustness", "null"])
+    assert "test/audio_c" not in capsys.readouterr().out  # it has a table of its own
     with pytest.raises(SystemExit):
         main(["test", *arguments, "--data.stream", "spectrogram"])
     assert "set data.init_args.stream to 'both'" in capsys.readouterr().err
