@@ -242,16 +242,17 @@ class Attack(ABC):
             FloatingPointError: If the perturbation or a gradient on the way is not finite.
         """
         with self._bound(model, x, index, generator) as (forward, clips, draws):
-            apart = self.divisible and target is not None and len(target) == len(clips)
-            # Then one clip is enough to tell whether the target and the folded model fit.
-            shown = 1 if apart and self.objective.takes_target_as_it_is else len(clips)
+            # One clip tells whether target and folded model fit, unless the others' predictions matter.
+            shown = 1 if self._needs_no_clean(target, clips) else len(clips)
             with torch.no_grad():
                 clean = self.view.read(forward(clips[:shown].clone()))
-            self._reference(clean, None if target is None else target[:shown])
+            if target is None or shown == len(clips):
+                known, reference = clean, self._reference(clean, target)
+            else:
+                self.objective.check(clean, target[:shown])
+                known, reference = None, target.detach().clone()
             read, precision = self.view.read, self.precision
             with crafting_model(model, forward, clips, clean, read, precision) as craft:
-                known = clean if shown == len(clips) else None
-                reference = self.objective.reference(clean, target).detach().clone()
                 problem = Problem(forward, clips, reference, known, self, craft)
                 adversarial = self._found(problem, draws, start)
             _check_finite({"perturbation": self.ball.size(adversarial - clips, clips)}, problem)
@@ -285,6 +286,12 @@ class Attack(ABC):
                 run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
                 attacked = attacked if dtype == torch.float64 else attacked.float()
                 yield run, attacked, Draws(self.seed, index, generator)
+
+    def _needs_no_clean(self, target: Tensor | None, clips: Tensor) -> bool:
+        whole = target is not None and len(target) == len(clips)
+        # A start at the clean clips is refused where they are predicted perfectly.
+        searches = self.divisible and not self.starts_at_clean()
+        return whole and searches and self.objective.takes_target_as_it_is
 
     def _reference(self, clean: Tensor, target: Tensor | None) -> Tensor:
         reference = self.objective.reference(clean, target).detach().clone()

@@ -348,9 +348,21 @@ def test_crafting_asks_no_more_than_the_search(case) -> None:
     attack.craft(counting, x, target)
     # One clip shows that the target fits; nothing is judged.
     assert asked == [(1, False), *[(len(x), True)] * 3]
-    asked.clear()
-    attack.craft(counting, x)
-    assert asked == [(len(x), False), *[(len(x), True)] * 3]
+    for other, given in ((attack, None), (FGSM(Linf(0.8)), target)):
+        asked.clear()
+        other.craft(counting, x, given)
+        assert asked == [(len(x), False), *[(len(x), True)] * (len(asked) - 1)]
+
+
+def test_crafting_from_clean_clips_looks_at_all_of_them(case) -> None:
+    model, x, target = case
+    target = target.clone()
+    target[0] = model(x[:1]).detach()[
+        0
+    ]  # one clip that is predicted perfectly is no reason to stop
+    assert FGSM(Linf(0.8)).craft(model, x, target).adversarial.shape == x.shape
+    with pytest.raises(ValueError, match="own prediction is zero"):
+        FGSM(Linf(0.8)).craft(model, x, model(x).detach())
 
 
 @pytest.mark.parametrize("target", [torch.zeros(32, 3), torch.zeros(1, 2), torch.zeros(32).long()])
