@@ -49,5 +49,18 @@ class _Rectified(torch.autograd.Function):
         weight, passes = ctx.saved_tensors
         # Under autocast the output has another precision than weights and input.
         weight, gradient = weight.to(gradient.dtype), gradient * passes
-        inner = conv2d_input(ctx.shape, weight, gradient, *ctx.settings)  # type: ignore[no-untyped-call]
+        inner = _input_gradient(ctx.shape, weight, gradient, *ctx.settings)
         return (inner.to(ctx.dtype), *(None for _ in range(6)))
+
+
+def _input_gradient(
+    shape: torch.Size, weight: Tensor, gradient: Tensor, stride: Any, padding: Any, *rest: Any
+) -> Tensor:
+    if shape[1] > 1 or gradient.device.type != "cpu":
+        found: Tensor = conv2d_input(shape, weight, gradient, stride, padding, *rest)  # type: ignore[no-untyped-call]
+        return found
+    # A spectrogram has one channel, for which convolutions on a CPU are slow: three times as long as
+    # a matrix product and the sum of what overlaps.
+    patches = gradient.permute(0, 2, 3, 1).flatten(1, 2) @ weight.flatten(1)
+    dilation, _ = rest
+    return F.fold(patches.mT, shape[2:], weight.shape[2:], dilation, padding, stride)

@@ -13,6 +13,8 @@ CONVOLUTIONS = {
     "plain": lambda: nn.Conv2d(3, 5, 3),
     "strided": lambda: nn.Conv2d(3, 5, 5, stride=2, padding=2),
     "dilated": lambda: nn.Conv2d(3, 5, 3, dilation=2, padding=(1, 2)),
+    "of one channel": lambda: nn.Conv2d(1, 5, (5, 3), stride=2, padding=(2, 1)),
+    "of one channel, dilated": lambda: nn.Conv2d(1, 3, 3, dilation=(1, 2), padding=1, bias=False),
     "grouped": lambda: nn.Conv2d(4, 6, 3, groups=2, bias=False),
 }
 
