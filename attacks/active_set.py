@@ -57,7 +57,10 @@ class ActiveSet:
             number = self.problem.copies
             # A clip is left alone at all its starts when one of them has reached the aim.
             done = self.hit.reshape(number, -1).any(0).repeat(number)
-            self.clips = (~(done | self.flat)).nonzero()[:, 0]
+            left = (~(done | self.flat)).nonzero()[:, 0]
+            # The same positions stay the same tensor: what balls know of the clips stays valid.
+            if len(left) < (len(done) if self.clips is None else len(self.clips)):
+                self.clips = left
         return self.clips is None or len(self.clips) > 0
 
     def worth(self, value: Tensor, prediction: Tensor) -> Tensor:

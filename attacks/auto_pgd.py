@@ -134,7 +134,10 @@ class _Path:
         self.point, self.best = start.clone(), start.clone()
         self.before: Tensor | None = None
         self.gradient, self.best_gradient = here.gradient, here.gradient.clone()
-        self.value, self.most = here.value, active.worth(here.value, here.prediction).clone()
+        self.value, self.most = (
+            here.value.clone(),
+            active.worth(here.value, here.prediction).clone(),
+        )
         self.most_at_check = self.most.clone()
         self.step = torch.full_like(self.value, step)
         self.risen = torch.zeros_like(self.value)
@@ -145,7 +148,7 @@ class _Path:
         """The next point of the clips that are left."""
         some, clips = self.active.chosen, self.active.clips
         point = self.point[some]
-        direction = self.ball.direction(self.gradient[some], self.problem.x[some])
+        direction = self.ball.direction(self.gradient[some], self.problem.chosen(clips))
         plain = self.problem.project(point + per_clip(self.step[some], point) * direction, clips)
         if self.before is None:
             return plain

@@ -69,7 +69,7 @@ class _SparsePath:
         signs = gradient.sign() * largest(gradient, self.number[some])
         step = self.step[some] / l1_norm(signs).clamp_min(1)
         point = self.point[some] + per_clip(step, gradient) * signs
-        bounds, x = self.problem.attack.bounds, self.problem.x[some]
+        bounds, x = self.problem.attack.bounds, self.problem.chosen(self.active.clips)
         if bounds is None:
             return self.ball.project(point, x)
         return self.ball.bounded(point, x, bounds)

@@ -188,19 +188,19 @@ class Attack(ABC):
             # The solver is not trusted: everything is measured on what is handed out.
             with torch.no_grad():
                 output = forward(adversarial.clone())
-            prediction = read(output)
-            result = AttackResult(
-                adversarial=adversarial,
-                perturbation=adversarial - clips,
-                clean_output=clean_output,
-                output=output,
-                clean_objective=self.objective(clean, reference),
-                objective=self.objective(prediction, reference),
-                success=self.objective.success(prediction, clean, reference),
-                size=self.ball.size(adversarial - clips, clips),
-                gradient_queries=problem.gradient_queries,
-                forward_queries=problem.forward_queries,
-            )
+                prediction = read(output)
+                result = AttackResult(
+                    adversarial=adversarial,
+                    perturbation=adversarial - clips,
+                    clean_output=clean_output,
+                    output=output,
+                    clean_objective=self.objective(clean, reference),
+                    objective=self.objective(prediction, reference),
+                    success=self.objective.success(prediction, clean, reference),
+                    size=self.ball.size(adversarial - clips, clips),
+                    gradient_queries=problem.gradient_queries,
+                    forward_queries=problem.forward_queries,
+                )
             measured = {
                 "clean objective": result.clean_objective,
                 "attacked objective": result.objective,
@@ -249,7 +249,7 @@ class Attack(ABC):
             if target is None or shown == len(clips):
                 known, reference = clean, self._reference(clean, target)
             else:
-                self.objective.check(clean, target[:shown])
+                self.objective.check(clean.expand(len(clips), *clean.shape[1:]), target)
                 known, reference = None, target.detach().clone()
             read, precision = self.view.read, self.precision
             with crafting_model(model, forward, clips, clean, read, precision) as craft:

@@ -59,6 +59,11 @@ class EOT(Attack):
         """As the inner attack."""
         return self.attack.starts_at_clean()
 
+    @property
+    def divisible(self) -> bool:
+        """The model draws for a batch: the clips of another batch would meet other numbers."""
+        return False
+
     def solve(self, problem: Problem, draws: Draws) -> Tensor:
         """Let the inner attack search, with means for answers."""
         inner = copy.copy(self.attack)
@@ -72,11 +77,6 @@ class _Expectation(Problem):
     def __init__(self, problem: Problem, samples: int) -> None:
         vars(self).update(vars(problem))
         self.samples = samples
-
-    @property
-    def divisible(self) -> bool:
-        """The model draws for a batch: the clips of another batch would meet other numbers."""
-        return False
 
     def gradient(
         self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None

@@ -112,13 +112,14 @@ class PGD(Attack):
             if self.keep_best:
                 worth = active.worth(here.value, here.prediction)
                 best[some], value[some] = keep_worse(best[some], value[some], point[some], worth)
-            moved = point[some] + step * self.ball.direction(here.gradient, x[some])
+            moved = point[some] + step * self.ball.direction(
+                here.gradient, problem.chosen(active.clips)
+            )
             point[some] = problem.project(moved, active.clips)
         if not self.keep_best and self.restarts == 1:
             return point, value
-        last = point[active.chosen]
         if self.keep_best:
-            return active.judged(best, value, last)
+            return active.judged(best, value, point[active.chosen])
         return point, problem.value(point)
 
 

@@ -67,6 +67,7 @@ class Problem:
             self.clean = clean
         self.start: Tensor | None = None
         self.copies = 1
+        self._chosen: tuple[Tensor, Tensor] | None = None
         self.gradient_queries = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         self.forward_queries = torch.zeros_like(self.gradient_queries)
         self.sound = torch.ones(len(x), dtype=torch.bool, device=x.device)
@@ -78,6 +79,20 @@ class Problem:
             # A clone, because a model may work in place on its input.
             return self.attack.view.read(self.forward(self.x.clone()))
 
+    def chosen(self, clips: Tensor | None) -> Tensor:
+        """The clean clips at some positions, shape (clips, ...).
+
+        The same tensor for the same positions: some balls analyse a clip, and do so once for a tensor.
+
+        Args:
+            clips: Positions of the clips in the batch; ``None`` stands for all of them.
+        """
+        if clips is None:
+            return self.x
+        if self._chosen is None or self._chosen[0] is not clips:
+            self._chosen = (clips, self.x[clips])
+        return self._chosen[1]
+
     def project(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
         """Bring a perturbation back into the ball, and the result into the bounds.
 
@@ -85,7 +100,7 @@ class Problem:
             perturbation: Perturbations of the clips, shape (clips, ...).
             clips: Positions of the clips in the batch; ``None`` stands for all of them.
         """
-        x = self.x if clips is None else self.x[clips]
+        x = self.chosen(clips)
         ball, bounds = self.attack.ball, self.attack.bounds
         if bounds is None:
             return ball.project(perturbation, x)
@@ -124,9 +139,8 @@ class Problem:
             perturbation: Perturbations of the clips, shape (clips, ...).
             clips: Positions of the clips in the batch; ``None`` stands for all of them.
         """
-        chosen = slice(None) if clips is None else clips
-        self.forward_queries[chosen] += 1
-        return self.attack.view.read(self.forward(self.x[chosen] + perturbation))
+        self.forward_queries[slice(None) if clips is None else clips] += 1
+        return self.attack.view.read(self.forward(self.chosen(clips) + perturbation))
 
     def gradient(
         self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None
@@ -140,7 +154,7 @@ class Problem:
         """
         chosen = slice(None) if clips is None else clips
         perturbation = perturbation.detach().requires_grad_()
-        prediction = self.attack.view.read(self.craft(self.x[chosen] + perturbation))
+        prediction = self.attack.view.read(self.craft(self.chosen(clips) + perturbation))
         if aim is None:
             values = self.attack.objective(prediction, self.target[chosen])
         else:

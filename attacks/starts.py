@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -24,12 +25,14 @@ class Copies(Problem):
     """
 
     def __init__(self, whole: Problem, number: int) -> None:
-        x, target, clean = (
-            values.repeat(number, *(1 for _ in values.shape[1:]))
-            for values in (whole.x, whole.target, whole.clean)
-        )
-        super().__init__(whole.forward, x, target, clean, whole.attack, whole.craft)
+        x, target = _repeated(whole.x, number), _repeated(whole.target, number)
+        super().__init__(whole.forward, x, target, None, whole.attack, whole.craft)
         self.whole, self.copies = whole, number
+
+    @cached_property
+    def clean(self) -> Tensor:
+        """What the view reads of the clean clips, as often as they are there."""
+        return _repeated(self.whole.clean, self.copies)
 
     def close(self) -> None:
         """Hand over the counts."""
@@ -74,3 +77,7 @@ def worst_of_starts(problem: Problem, starts: Sequence[Tensor], climb: Climb) ->
     winner = value.reshape(len(starts), -1).argmax(0)
     found = found.reshape(len(starts), *problem.x.shape)
     return found[winner, torch.arange(len(winner), device=winner.device)]
+
+
+def _repeated(values: Tensor, number: int) -> Tensor:
+    return values.repeat(number, *(1 for _ in values.shape[1:]))

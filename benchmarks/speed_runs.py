@@ -31,8 +31,8 @@ BOUNDS = (0.0, 1.0)
 class Extent(NamedTuple):
     """How much is measured."""
 
-    batch: int = 4
-    rounds: int = 5
+    batch: int = 8
+    rounds: int = 4
     frames: int = FRAMES
     width: float = 1.0
     training: int = 60

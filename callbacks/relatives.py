@@ -8,17 +8,20 @@ from pathlib import Path
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities import rank_zero_warn
 
 
-def with_weights(module: LightningModule, checkpoint: str | Path) -> LightningModule:
+def with_weights(module: LightningModule, checkpoint: str | Path) -> LightningModule | None:
     """A copy of a module with the weights of another training, in eval mode.
+
+    Weights that do not fit are none: a warning says so, and the check that wanted them is not made.
 
     Args:
         module: The module.
         checkpoint: A checkpoint of Lightning, of the same architecture.
 
     Raises:
-        MisconfigurationException: If the file is not there, or its weights do not fit.
+        MisconfigurationException: If the file is not there.
     """
     path = Path(checkpoint)
     if not path.is_file():
@@ -30,8 +33,9 @@ def with_weights(module: LightningModule, checkpoint: str | Path) -> LightningMo
     try:
         other.load_state_dict(saved["state_dict"])
     except (KeyError, RuntimeError) as error:
-        raise MisconfigurationException(
-            f"{path} does not fit {type(module).__name__}: siblings and twins of a "
-            "RobustnessEvaluation are other trainings of the same network."
-        ) from error
+        rank_zero_warn(
+            f"{path} does not fit {type(module).__name__}, and is left out of the sanity checks: "
+            f"siblings and twins are other trainings of the same network.\n{error}"
+        )
+        return None
     return other.eval()

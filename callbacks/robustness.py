@@ -63,10 +63,10 @@ class RobustnessEvaluation(Callback):
         sanity: Which of the checks of ``attacks.sanity`` are made: ``free`` costs small experiments
             on the first clips, ``full`` attacks of its own on 64 clips. Verdicts are printed, stand
             in ``sanity.json`` and in W&B.
-        tolerance: For ratings: an attack succeeds when a clip's mean absolute error grows by more
-            than this, a number or ``labels``, the standard deviation of the training labels; the
-            success rate is then the share of clips that are not robust. ``None`` leaves every attack
-            the tolerance of its objective.
+        tolerance: For ratings: attacks on the error succeed when a clip's mean absolute error grows
+            by more than this, a number or ``labels``, the standard deviation of the training labels;
+            their success rate is then the share of clips that are not robust. ``None`` leaves every
+            attack the tolerance of its objective.
         siblings: For ``full``: checkpoints of other trainings of the module, whose adversaries are
             tried on it. ``steadyear test`` finds those of the experiment's other seeds by itself.
         twin: For ``full``: checkpoint of the same network without defence, which the attacks must
@@ -161,7 +161,8 @@ class RobustnessEvaluation(Callback):
     def _checks(self, module: LightningModule) -> Sanity:
         if self.sanity != "full":
             return Sanity(self.attacks, self.budgets, self.sanity)
-        others = {path: with_weights(module, path) for path in self.siblings}
+        loaded = {path: with_weights(module, path) for path in self.siblings}
+        others = {path: other for path, other in loaded.items() if other is not None}
         twin = None if self.twin is None else with_weights(module, self.twin)
         return Sanity(self.attacks, self.budgets, self.sanity, others=others, twin=twin)
 

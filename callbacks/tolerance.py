@@ -9,7 +9,7 @@ from typing import Any, Literal
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
-from attacks import Attack, RegressionObjective
+from attacks import Attack, RegressionObjective, WorstOf
 
 Tolerance = float | Literal["labels"]
 """In the unit of the labels, or their own standard deviation over the training clips."""
@@ -30,17 +30,23 @@ def check_tolerance(tolerance: Tolerance | None) -> None:
 
 
 def within_tolerance(attack: Attack, tolerance: float) -> Attack:
-    """The attack, with success beyond a tolerance; as it is, unless it is judged by ratings.
+    """The attack, with success where an error grows beyond a tolerance.
+
+    Attacks with another aim, such as a correlation or a value that ratings are moved to, stay as they
+    are; so do those that are measured against the model's own predictions.
 
     Args:
         attack: The attack.
         tolerance: By how much the mean absolute error of a clip may grow.
     """
-    if not isinstance(attack.objective, RegressionObjective):
-        return attack
     changed = copy.copy(attack)
-    changed.objective = copy.copy(attack.objective)
-    changed.objective.tolerance = tolerance
+    if isinstance(changed, WorstOf):
+        changed.attacks = [within_tolerance(each, tolerance) for each in changed.attacks]
+    objective = attack.objective
+    by_error = type(objective).margin is RegressionObjective.margin and not objective.against_clean
+    if isinstance(objective, RegressionObjective) and by_error:
+        changed.objective = copy.copy(objective)
+        changed.objective.tolerance = tolerance
     return changed
 
 

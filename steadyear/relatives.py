@@ -12,13 +12,14 @@ from steadyear.runs import CHECKPOINTS, RunFolder, finished
 
 CONFIG = "config-fit.yaml"
 MOST = 2  # siblings: each costs an attack of its own
+Config = dict[str, Any]
 
 
 class Relatives(NamedTuple):
     """Checkpoints of other trainings of the same network.
 
     Attributes:
-        siblings: Of the same experiment, with other seeds.
+        siblings: Of the same experiment, trained alike with other seeds.
         twin: Of an experiment with the same network and data, without adversarial training; only
             for a run that has it.
     """
@@ -39,15 +40,16 @@ def find_relatives(folder: Path, checkpoint: str, runs_dir: Path) -> Relatives:
     if own is None:
         return Relatives([], None)
     others = [path.parent for path in sorted(runs_dir.rglob(CONFIG))]
-    ready = [other for other in others if other != folder and _has(other, name)]
-    siblings = [other for other in ready if other.parent == folder.parent]
-    alike = [other for other in siblings if _same(own, _config(other))]
+    here = folder.resolve()
+    ready = [other for other in others if other.resolve() != here and _has(other, name)]
+    near = [other for other in ready if other.resolve().parent == here.parent]
+    siblings = [other for other in near if _is_sibling(own, _config(other))]
     twin = None
-    if _defended(own):
+    if _defences(own):
         # With the same seed, if there is one.
-        near = sorted(ready, key=lambda other: (other.name != folder.name, other))
-        twin = next((other for other in near if _is_twin(own, _config(other))), None)
-    paths = [str(other / CHECKPOINTS / name) for other in alike[:MOST]]
+        ordered = sorted(ready, key=lambda other: (other.name != folder.name, other))
+        twin = next((other for other in ordered if _is_twin(own, _config(other))), None)
+    paths = [str(other / CHECKPOINTS / name) for other in siblings[:MOST]]
     return Relatives(paths, None if twin is None else str(twin / CHECKPOINTS / name))
 
 
@@ -70,20 +72,26 @@ def _has(folder: Path, name: str) -> bool:
     return finished(folder) and (folder / CHECKPOINTS / name).is_file()
 
 
-def _config(folder: Path) -> dict[str, Any] | None:
+def _config(folder: Path) -> Config | None:
     path = folder / CONFIG
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _same(one: dict[str, Any], other: dict[str, Any] | None) -> bool:
-    return other is not None and all(one.get(key) == other.get(key) for key in ("model", "data"))
+def _same(one: Config, other: Config) -> bool:
+    return all(one.get(key) == other.get(key) for key in ("model", "data"))
 
 
-def _is_twin(own: dict[str, Any], other: dict[str, Any] | None) -> bool:
-    return _same(own, other) and other is not None and not _defended(other)
+def _is_sibling(own: Config, other: Config | None) -> bool:
+    if other is None or not _same(own, other) or _defences(own) != _defences(other):
+        return False
+    return own.get("seed_everything") != other.get("seed_everything")
 
 
-def _defended(config: dict[str, Any]) -> bool:
+def _is_twin(own: Config, other: Config | None) -> bool:
+    return other is not None and _same(own, other) and not _defences(other)
+
+
+def _defences(config: Config) -> list[Config]:
     parts = [part for part in (config.get("callbacks") or {}).values() if part]
     name = AdversarialTraining.__name__
-    return any(str(part["class_path"]).rsplit(".", 1)[-1] == name for part in parts)
+    return [part for part in parts if str(part["class_path"]).rsplit(".", 1)[-1] == name]

@@ -28,7 +28,8 @@ def watched(attack: Attack) -> tuple[Attack, list[Tensor]]:
         def __call__(self, *args: Any, **more: Any) -> Tensor:
             values: Tensor = super().__call__(*args, **more)
             if values.requires_grad:
-                path.append(values.detach())
+                # Cloned, because solvers may keep their books in the tensor that they were given.
+                path.append(values.detach().clone())
             return values
 
     # A name of its own: configurations find objectives by the names of subclasses.

@@ -49,6 +49,19 @@ def test_values_and_gradients_are_those_of_two_layers(make) -> None:
     assert torch.autograd.gradcheck(one, x)
 
 
+def test_what_is_blocked_may_be_infinite_behind() -> None:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(1, 4, 3).requires_grad_(False)
+    x = torch.randn(2, 1, 9, 9, requires_grad=True)
+    both = nn.Sequential(convolution, nn.ReLU())
+    found, expected = (
+        torch.autograd.grad(forward(x).sqrt().sum(), x)[0]
+        for forward in (RectifiedConv2d.of(convolution), both)
+    )
+    assert expected.isfinite().all()
+    torch.testing.assert_close(found, expected)
+
+
 def test_bfloat16_under_autocast_keeps_types(recwarn) -> None:
     torch.manual_seed(0)
     convolution = nn.Conv2d(3, 5, 3).requires_grad_(False)

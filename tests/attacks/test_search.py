@@ -20,9 +20,13 @@ from attacks import (
     CrossEntropy,
     Linf,
     Noise,
+    Psychoacoustic,
     SquaredError,
     View,
 )
+from attacks.balls.memo import OncePerTensor
+from attacks.draws import Draws
+from attacks.sanity.watch import watched
 
 BALLS = pytest.mark.parametrize("ball", [Linf(0.8), L2(3.0)], ids=str)
 ATTACKS = {
@@ -324,54 +328,27 @@ def test_patience_is_at_least_one_step_and_keeps_the_best() -> None:
         PGD(Linf(0.1), patience=3, keep_best=False)
 
 
-@EVERY
-@BALLS
-def test_crafting_finds_what_a_call_finds(case, make, ball) -> None:
+@SOLVERS
+def test_the_path_of_a_search_stays_as_it_was(case, solver, ball) -> None:
+    """Who keeps what the objective said keeps the values of that step."""
     model, x, target = case
+    attack, path = watched(solver(ball, steps=5))
     index = torch.arange(len(x))
-    result = make(ball)(model, x, target, index=index)
-    crafted = make(ball).craft(model, x, target, index=index)
-    assert torch.equal(crafted.adversarial, result.adversarial)
-    assert torch.equal(crafted.gradient_queries, result.gradient_queries)
-    assert torch.equal(crafted.forward_queries, result.forward_queries)
+    attack(model, x, target, index=index)
+    first = solver(ball, steps=5).ball.inside(x, Draws(0, index))
+    expected = SquaredError()(model(x + first), target)
+    torch.testing.assert_close(path[0], expected, rtol=1e-4, atol=1e-5)
+    assert not torch.equal(path[0], path[-1])
 
 
-def test_crafting_asks_no_more_than_the_search(case) -> None:
-    model, x, target = case
-    asked: list[tuple[int, bool]] = []
-
-    def counting(value: Tensor) -> Tensor:
-        asked.append((len(value), value.requires_grad))
-        return model(value)
-
-    attack = PGD(Linf(0.8), steps=3, keep_best=False)
-    attack.craft(counting, x, target)
-    # One clip shows that the target fits; nothing is judged.
-    assert asked == [(1, False), *[(len(x), True)] * 3]
-    for other, given in ((attack, None), (FGSM(Linf(0.8)), target)):
-        asked.clear()
-        other.craft(counting, x, given)
-        assert asked == [(len(x), False), *[(len(x), True)] * (len(asked) - 1)]
-
-
-def test_crafting_from_clean_clips_looks_at_all_of_them(case) -> None:
-    model, x, target = case
-    target = target.clone()
-    target[0] = model(x[:1]).detach()[
-        0
-    ]  # one clip that is predicted perfectly is no reason to stop
-    assert FGSM(Linf(0.8)).craft(model, x, target).adversarial.shape == x.shape
-    with pytest.raises(ValueError, match="own prediction is zero"):
-        FGSM(Linf(0.8)).craft(model, x, model(x).detach())
-
-
-@pytest.mark.parametrize("target", [torch.zeros(32, 3), torch.zeros(1, 2), torch.zeros(32).long()])
-def test_crafting_refuses_a_target_that_does_not_fit(case, target) -> None:
-    with pytest.raises(ValueError, match="shape"):
-        PGD(Linf(0.8), steps=3).craft(*case[:2], target)
-
-
-def test_crafting_refuses_gradients_that_are_not_finite(case) -> None:
-    _, x, target = case
-    with pytest.raises(FloatingPointError, match="not finite"):
-        PGD(Linf(0.8), steps=2).craft(lambda x: (x[:, :2] - 10).sqrt(), x, target)
+@pytest.mark.parametrize("solver", [PGD, APGD])
+def test_clips_are_analysed_once_for_all_steps(solver, monkeypatch) -> None:
+    analysed: list[int] = []
+    ball = Psychoacoustic(8000, 1.0, bins=16)
+    memory = next(v for v in vars(ball).values() if isinstance(v, OncePerTensor))
+    function = memory.function
+    monkeypatch.setattr(memory, "function", lambda x: analysed.append(len(x)) or function(x))
+    model = nn.Sequential(nn.Linear(2000, 4), nn.Tanh(), nn.Linear(4, 2))
+    x = torch.randn(5, 2000)
+    solver(ball, steps=12, patience=3)(model, x, torch.zeros(5, 2))
+    assert len(analysed) <= 1 + 12 // 3

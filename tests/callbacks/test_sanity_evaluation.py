@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 
@@ -17,6 +18,7 @@ from wandb_file import OfflineRun, records
 
 from attacks import FGSM, PGD, CrossEntropy, Linf, Noise
 from callbacks import RobustnessEvaluation
+from callbacks.relatives import with_weights
 from callbacks.robustness import aggregate
 from callbacks.sanity import worst_case
 from callbacks.sanity_training import OverfittingCheck
@@ -240,11 +242,20 @@ def test_siblings_and_twin_are_attacked_with_their_own_weights(tmp_path):
     path = saved(tmp_path, foreign.Foreign())
     report = with_relatives(tmp_path, siblings=[path], twin=path)
     assert {"transfer", "twin"} <= set(status(report))
+    module = foreign.seeded(foreign.Foreign)
+    before, theirs = copy.deepcopy(module.state_dict()), torch.load(path)["state_dict"]
+    other = with_weights(module, path)
+    for name, value in theirs.items():
+        assert torch.equal(other.state_dict()[name], value)
+        assert torch.equal(module.state_dict()[name], before[name])
+        assert not torch.equal(value, before[name])
+    assert not other.training
 
 
 def test_relatives_that_do_not_fit_are_named(tmp_path):
     path = saved(tmp_path, Wider())
-    with pytest.raises(MisconfigurationException, match=r"Wider\.ckpt does not fit Foreign"):
-        with_relatives(tmp_path, twin=path)
+    with pytest.warns(UserWarning, match=r"Wider\.ckpt does not fit Foreign"):
+        report = with_relatives(tmp_path, twin=path)
+    assert "twin" in {one["name"] for one in report["skipped"]}
     with pytest.raises(MisconfigurationException, match="no checkpoint nowhere"):
         with_relatives(tmp_path, siblings=["nowhere.ckpt"])

@@ -9,7 +9,16 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule
 
-from attacks import PGD, AbsoluteError, CrossEntropy, Linf
+from attacks import (
+    PGD,
+    AbsoluteError,
+    BatchCorrelation,
+    CrossEntropy,
+    Linf,
+    Towards,
+    WorstOf,
+)
+from attacks.objectives import Distance
 from callbacks import RobustnessEvaluation
 from callbacks.tolerance import within_tolerance
 
@@ -42,8 +51,17 @@ def test_success_is_an_error_that_grows_by_more_than_the_tolerance(tmp_path, tol
 
 
 def test_what_is_not_judged_by_ratings_stays_as_it_is():
-    attack = PGD(Linf(0.1), CrossEntropy())
-    assert within_tolerance(attack, 0.3) is attack
+    for objective in (CrossEntropy(), Towards(0.4), BatchCorrelation(), Distance()):
+        attack = PGD(Linf(0.1), objective)
+        assert within_tolerance(attack, 0.3).objective is objective
+
+
+def test_members_of_an_ensemble_share_the_tolerance():
+    inner = PGD(Linf(0.1), AbsoluteError(tolerance=0.1), until_success=True)
+    ensemble = WorstOf([inner, PGD(Linf(0.1))], AbsoluteError(tolerance=0.2))
+    changed = within_tolerance(ensemble, 0.3)
+    assert [a.objective.tolerance for a in (changed, *changed.attacks)] == [0.3] * 3
+    assert [a.objective.tolerance for a in (ensemble, *ensemble.attacks)] == [0.2, 0.1, 0.1]
 
 
 @pytest.mark.parametrize("tolerance", [-0.1, float("nan"), float("inf"), "raters"])

@@ -16,11 +16,13 @@ DEFENCE = {"adversarial_training": {"class_path": "callbacks.AdversarialTraining
 LAST = "checkpoints/last.ckpt"
 
 
-def a_run(folder: Path, *, model: str = "A", defended: bool = False, done: bool = True) -> Path:
+def a_run(
+    folder: Path, seed: int = 0, *, model: str = "A", defended: bool = False, done: bool = True
+) -> Path:
     (folder / "checkpoints").mkdir(parents=True)
     (folder / LAST).touch()
     (folder / "run.json").write_text(json.dumps({"fit_finished": done}))
-    config = {"model": {"class_path": model}, "data": {}, "callbacks": {"best": None}}
+    config = {"seed_everything": seed, "model": {"class_path": model}, "callbacks": {"best": None}}
     config["callbacks"] |= DEFENCE if defended else {}
     (folder / "config-fit.yaml").write_text(yaml.safe_dump(config))
     return folder
@@ -32,13 +34,16 @@ def found(run: Path, runs: Path):
 
 def test_siblings_are_finished_runs_of_the_experiment_with_the_same_network(tmp_path) -> None:
     own = a_run(tmp_path / "plain/seed0")
-    second, third, _ = (a_run(tmp_path / f"plain/seed{n}") for n in (1, 2, 3))
-    a_run(tmp_path / "plain/seed-1", done=False)
-    a_run(tmp_path / "plain/other", model="B")
-    a_run(tmp_path / "elsewhere/seed1")
+    second, third, _ = (a_run(tmp_path / f"plain/seed{n}", n) for n in (1, 2, 3))
+    a_run(tmp_path / "plain/seed-1", 4, done=False)
+    a_run(tmp_path / "plain/other", 5, model="B")
+    a_run(tmp_path / "plain/defended", 6, defended=True)
+    a_run(tmp_path / "plain/again", 0)
+    a_run(tmp_path / "elsewhere/seed1", 7)
     siblings, twin = found(own, tmp_path)
     assert siblings == [str(second / LAST), str(third / LAST)]  # two are enough
     assert twin is None  # it is undefended itself
+    assert found(own.resolve(), tmp_path / "plain/..").siblings  # however the paths are written
 
 
 def test_a_twin_is_the_same_network_without_defence_and_rather_with_the_same_seed(tmp_path) -> None:
