@@ -24,8 +24,8 @@ BOUNDS = (0.0, 1.0)
 class Extent(NamedTuple):
     """How much is compared."""
 
-    clips: int = 500
-    damaged: int = 100
+    clips: int = 400
+    damaged: int = 200
     few: int = 20
     many: int = 100
     starts: int = 3
@@ -116,8 +116,10 @@ def our_apgd(objective: Objective) -> Attacker:
     return run
 
 
-def our_ensemble(task: Any, extent: Extent) -> Attacker:
+def our_ensemble(task: Any, worst: Any, extent: Extent) -> Attacker:
     """AudioAutoAttack."""
-    version: Any = "1.0" if extent.robust else "1.0-quick"
-    make = partial(AudioAutoAttack, task=task, version=version, bounds=BOUNDS, tolerance=0.05)
-    return ours(lambda _, ball: make(ball))
+    version: Any = "1.1" if extent.robust else "1.1-quick"
+    make = partial(
+        AudioAutoAttack, task=task, version=version, bounds=BOUNDS, tolerance=0.05, worst=worst
+    )
+    return ours(lambda within, ball: make(ball, seed=within.seed))
