@@ -21,6 +21,8 @@ from attacks.objectives import AbsoluteError, Objective
 from attacks.problem import Problem
 from attacks.views import View
 
+_ROUNDING = 1e-3  # share of the damage that may be due to the copy that gradients are taken from
+
 
 class AudioAutoAttack(Attack):
     """A fixed ensemble of attacks; the worst perturbation that any of them asked about is kept.
@@ -47,13 +49,12 @@ class AudioAutoAttack(Attack):
     up and down, or the smooth hinge of labels, or DLR; and the search without gradients, by the
     damage.
 
-    The search is Square in Linf and L2, and NES in all other balls. FMN needs the ball of a norm and
-    is left out elsewhere. The ensemble follows AutoAttack (Croce and Hein, 2020, arXiv 2003.01690)
-    and extends it to tasks with many outputs.
+    The search is Square in Linf and L2, and NES in all other balls. The ensemble follows AutoAttack
+    (Croce and Hein, 2020, arXiv 2003.01690) and extends it to tasks with many outputs.
 
     Version 1.0 knows success only. There the smooth hinge and DLR attack every clip and wrong labels
-    none, climbs do not end with success and no clip is climbed on, and balls other than Linf and L2
-    are searched by gradients alone.
+    none, DLR has one start instead of three, climbs do not end with success and no clip is climbed
+    on, and balls other than Linf and L2 are searched by gradients alone.
 
     Args:
         ball: Which perturbations are allowed.
@@ -126,11 +127,12 @@ class AudioAutoAttack(Attack):
             if member.everyone:
                 early = worst.hit.clone()
         if roster.climbs_on:
-            clips = _chosen(problem, worst.hit & (~early | (worst.value < worst.most)))
+            lost = worst.value < (1 - _ROUNDING) * worst.most
+            clips = _chosen(problem, worst.hit & (~early | lost))
             if len(clips) > 0:
                 part = Part(problem, roster.further(problem), clips, worst)
                 part.start = worst.perturbation[clips]
-                part.run(draws)
+                part.run(draws.part(0, clips))
         return worst.perturbation
 
 

@@ -72,8 +72,12 @@ _SUCCESS_1_0: dict[Task, Lineup] = {
 }
 _SUCCESS_1_1: dict[Task, Lineup] = {
     "regression": _SUCCESS_1_0["regression"],
-    "multilabel": Lineup((OutputLoss(),), (WrongLabels(),), Wish(), True, LabelMargin()),
-    "multiclass": Lineup((CrossEntropy(),), (DLR(),) * 3, TargetedDLR(), True, Margin()),
+    "multilabel": _SUCCESS_1_0["multilabel"]._replace(
+        everyone=(OutputLoss(),), resisting=(WrongLabels(),)
+    ),
+    "multiclass": _SUCCESS_1_0["multiclass"]._replace(
+        everyone=(CrossEntropy(),), resisting=(DLR(),) * 3
+    ),
 }
 _DAMAGE_1_1: dict[Task, Lineup] = {
     "regression": Lineup((AbsoluteError(),) * 3 + (SquaredError(), *_BOTH_WAYS)),

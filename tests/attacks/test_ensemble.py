@@ -31,6 +31,10 @@ from attacks.ensemble_plans import PLANS
 
 TASKS = ("regression", "multilabel", "multiclass")
 TASK = pytest.mark.parametrize("task", TASKS)
+VERSION = pytest.mark.parametrize(
+    ("version", "worst"),
+    [("1.0-quick", "success"), ("1.1-quick", "success"), ("1.1-quick", "damage")],
+)
 BALL = pytest.mark.parametrize("ball", [Linf, L2])
 TOLERANCE = 0.15
 
@@ -108,24 +112,14 @@ class Asked(nn.Module):
 
 
 @TASK
-@pytest.mark.parametrize("ball", [Linf, L2, L1, SNR])
-@pytest.mark.parametrize(
-    ("version", "worst"),
-    [("1.0-quick", "success"), ("1.1-quick", "success"), ("1.1-quick", "damage")],
-)
-def test_cost_is_reached_where_a_clip_resists_everything(task, ball, version, worst) -> None:
+@VERSION
+@pytest.mark.parametrize("ball", [Linf, SNR])
+def test_cost_is_what_a_clip_pays_that_resists_everything(task, ball, version, worst) -> None:
     net, x, target = problem(task)
     attack = quick(ball(1e-7), task, version=version, worst=worst)
     if task == "regression":
         target = net(x).detach() + 1
     asked = Asked(net)
-    # Attacked inside of a model all clips go all the way, success or not.
-    whole = nn.Sequential(nn.Identity(), net)
-    inside = quick(budget(Linf, task), task, version=version, worst=worst, view=View("0"))
-    last = inside(whole, x, problem(task)[2])
-    assert last.success.any()
-    assert last.gradient_queries.unique().tolist() == [inside.cost.gradient_queries]
-    assert last.forward_queries.unique().tolist() == [inside.cost.forward_queries]
     result = attack(asked, x, target)
     assert not result.success.any()
     # Who resists everything is not climbed on.
@@ -133,9 +127,21 @@ def test_cost_is_reached_where_a_clip_resists_everything(task, ball, version, wo
     steps, cost = PLANS[version].steps, attack.cost
     assert result.gradient_queries.unique().tolist() == [cost.gradient_queries - on * steps]
     assert result.forward_queries.unique().tolist() == [cost.forward_queries - on * 2]
-    counted = [asked.seen[0] / len(x), asked.seen[1] / len(x)]
-    assert counted[0] == result.gradient_queries[0]
-    assert counted[1] == pytest.approx(int(result.forward_queries[0]) + 3, abs=1)
+    assert asked.seen[0] == result.gradient_queries.sum()
+    # Two that every attack is measured by, and some clips that the folded model is checked with.
+    assert 2 * len(x) <= asked.seen[1] - result.forward_queries.sum() <= 3 * len(x)
+
+
+@TASK
+@VERSION
+def test_cost_is_reached_where_all_clips_go_all_the_way(task, version, worst) -> None:
+    net, x, target = problem(task)
+    model = nn.Sequential(nn.Identity(), net)
+    attack = quick(budget(Linf, task), task, version=version, worst=worst, view=View("0"))
+    result = attack(model, x, target)
+    assert result.success.any()
+    assert result.gradient_queries.unique().tolist() == [attack.cost.gradient_queries]
+    assert result.forward_queries.unique().tolist() == [attack.cost.forward_queries]
 
 
 @TASK
@@ -152,6 +158,8 @@ def test_clips_that_fall_early_cost_the_climbs_for_everyone(task) -> None:
     result = quick(Linf(3.0), task)(net, x, target)
     assert result.success.all()
     assert (result.gradient_queries == climbs * steps).float().mean() > 0.7
+    # Others have success at a point of less damage than was seen.
+    assert (result.gradient_queries <= (climbs + 1) * steps).all()
 
 
 def test_costs_are_those_of_the_version() -> None:
