@@ -162,6 +162,24 @@ def test_clips_that_fall_early_cost_the_climbs_for_everyone(task) -> None:
     assert (result.gradient_queries <= (climbs + 1) * steps).all()
 
 
+@pytest.mark.parametrize(
+    ("task", "found"),
+    [
+        ("regression", (10, 1920, 3070, 0.172352)),
+        ("multilabel", (5, 2500, 4145, 3.626221)),
+        ("multiclass", (9, 2160, 3291, 1.522489)),
+    ],
+)
+def test_the_first_version_does_what_it_did_when_it_was_published(task, found) -> None:
+    net, x, target = problem(task)
+    target = target.double() if target.is_floating_point() else target
+    attack = quick(Linf(EPS[task]), task, version="1.0-quick")
+    result = attack(net.double(), x.double(), target, index=torch.arange(24))
+    counts = (result.success, result.gradient_queries, result.forward_queries)
+    assert tuple(int(count.sum()) for count in counts) == found[:3]
+    assert result.objective.mean().item() == pytest.approx(found[3], abs=1e-6)
+
+
 def test_costs_are_those_of_the_version() -> None:
     first = partial(AudioAutoAttack, version="1.0")
     assert first(Linf(0.1), "multiclass").cost == (1200, 22 + 11 + 5001)
