@@ -299,6 +299,20 @@ def test_clips_that_broke_late_are_climbed_on() -> None:
     assert (on.objective > off.objective + 1e-3).any()
 
 
+@pytest.mark.parametrize("task", ["multilabel", "multiclass"])
+def test_climbs_that_seek_success_end_with_it(task) -> None:
+    case, index = problem(task), torch.arange(24)
+    plan = PLANS["1.1-quick"]._replace(further=False)
+    found = []
+    for until_success in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(PLANS, "1.1-quick", plan._replace(until_success=until_success))
+            found.append(quick(Linf(EPS[task]), task)(*case, index=index))
+    ending, going = found
+    assert torch.equal(ending.success, going.success)
+    assert ending.gradient_queries.sum() < going.gradient_queries.sum()
+
+
 class Stairs(nn.Module):
     """A network whose gradient is zero: everything is rounded."""
 
