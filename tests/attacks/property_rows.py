@@ -129,6 +129,11 @@ SOLVERS: dict[str, SolverRow] = {
         success_first=True,
         tasks={task: {"task": task} for task in ("regression", "multilabel", "multiclass")},
     ),
+    "AudioAutoAttack by damage": SolverRow(
+        lambda b, o, **m: attacks.AudioAutoAttack(b, version="1.1-quick", worst="damage", **m),
+        "clean",
+        tasks={task: {"task": task} for task in ("regression", "multilabel", "multiclass")},
+    ),
     "WorstOf": SolverRow(
         lambda b, o, seed=0: attacks.WorstOf(
             [attacks.PGD(b, o, steps=2), attacks.APGD(b, o, steps=2)], seed=seed
