@@ -40,7 +40,8 @@ from attacks.domains.transformations import (
 )
 from attacks.draws import Draws
 from attacks.embedding_objectives import EmbeddingDissimilarity, PrototypeActivation
-from attacks.ensemble import AudioAutoAttack, Cost
+from attacks.ensemble import AudioAutoAttack
+from attacks.ensemble_members import Cost
 from attacks.eot import EOT
 from attacks.gradient import BIM, FGSM, PGD
 from attacks.grid_search import GridSearch

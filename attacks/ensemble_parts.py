@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from attacks.base import Attack
+from attacks.draws import Draws
 from attacks.objectives import Objective
 from attacks.problem import Aim, Probe, Problem
 from attacks.sizes import per_clip
@@ -19,10 +20,12 @@ class Member(NamedTuple):
     Attributes:
         attack: The attack; only its search is used.
         target: What its objective is measured against, for every clip of the batch.
+        everyone: Whether it attacks every clip, or those that resist.
     """
 
     attack: Attack
     target: Tensor
+    everyone: bool = False
 
 
 class Wish(Objective):
@@ -40,14 +43,59 @@ class Wish(Objective):
         return self(prediction, target)
 
 
-class Worst:
-    """The worst perturbation of each clip: success first, then the objective of the task."""
+class WithSuccess(Objective):
+    """A loss of labels where a decision has changed, and elsewhere how near that is.
 
-    def __init__(self, judge: Objective, x: Tensor, clean: Tensor, target: Tensor) -> None:
+    The loss is not negative and the distance is not positive, so no loss is worth giving success
+    up for. The target holds labels and clean logits, shape (clips, 2, classes).
+
+    Args:
+        loss: The loss.
+    """
+
+    def __init__(self, loss: Objective) -> None:
+        self.loss = loss
+
+    def check(self, prediction: Tensor, target: Tensor) -> None:
+        """Nothing to check: the ensemble makes the target."""
+
+    def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Loss with success, margin without."""
+        labels, clean = target.unbind(1)
+        margin = self.loss.margin(prediction, clean, labels)
+        return torch.where(margin > 0, self.loss(prediction, labels), margin)
+
+    def margin(self, prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        """That of the loss."""
+        return self.loss.margin(prediction, clean, target[:, 0])
+
+
+class Worst:
+    """The worst perturbation of each clip.
+
+    Args:
+        judge: Objective that says how bad a perturbation is, and what success is.
+        x: Clean clips.
+        clean: Predictions without attack.
+        target: What the judge measures against.
+        success_first: Whether success is worse than any value.
+    """
+
+    def __init__(
+        self,
+        judge: Objective,
+        x: Tensor,
+        clean: Tensor,
+        target: Tensor,
+        success_first: bool = True,
+    ) -> None:
         self.judge, self.clean, self.target = judge, clean, target
+        self.success_first = success_first
         self.perturbation = torch.zeros_like(x)
         self.value = judge(clean, target)
         self.hit = judge.success(clean, clean, target)
+        self.most = self.value.clone()
+        """Largest value that was seen, with success or without."""
 
     def take(self, perturbation: Tensor, prediction: Tensor, clips: Tensor) -> None:
         """Keep a perturbation of some of the clips where it is worse, given what it leads to."""
@@ -55,17 +103,27 @@ class Worst:
         value = self.judge(prediction, target)
         hit = self.judge.success(prediction, self.clean[clips], target)
         old_value, old_hit = self.value[clips], self.hit[clips]
-        wins = (hit & ~old_hit) | ((hit == old_hit) & (value > old_value))
+        wins = value > old_value
+        if self.success_first:
+            wins = (hit & ~old_hit) | ((hit == old_hit) & wins)
         old = self.perturbation[clips]
         self.perturbation[clips] = torch.where(per_clip(wins, old), perturbation, old)
         self.value[clips] = torch.where(wins, value, old_value)
-        self.hit[clips] = old_hit | hit
+        self.hit[clips] = torch.where(wins, hit, old_hit)
+        self.most[clips] = torch.maximum(self.most[clips], value)
 
 
 class Part(Problem):
-    """A member's problem on some of the clips; what it asks about is judged by the ensemble."""
+    """A member's problem on some of the clips; what it asks about is judged by the ensemble.
 
-    def __init__(self, whole: Problem, member: Member, clips: Tensor) -> None:
+    Args:
+        whole: The ensemble's problem.
+        member: The member.
+        clips: Positions of the clips in the batch.
+        worst: What the ensemble has found so far; the member's best goes there.
+    """
+
+    def __init__(self, whole: Problem, member: Member, clips: Tensor, worst: Worst) -> None:
         super().__init__(
             whole.forward,
             whole.x[clips],
@@ -74,10 +132,10 @@ class Part(Problem):
             member.attack,
             whole.craft,
         )
-        self.whole, self.clips = whole, clips
+        self.whole, self.clips, self.worst = whole, clips, worst
         judge, target = whole.attack.objective, whole.target[clips]
         self.everyone = torch.arange(len(clips), device=clips.device)
-        self.worst = Worst(judge, self.x, self.clean, target)
+        self.seen = Worst(judge, self.x, self.clean, target, worst.success_first)
 
     def gradient(
         self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None
@@ -85,20 +143,22 @@ class Part(Problem):
         """As for every attack, and judge what was seen."""
         probe = super().gradient(perturbation, clips, aim)
         chosen = self.everyone if clips is None else clips
-        self.worst.take(perturbation.detach(), probe.prediction, chosen)
+        self.seen.take(perturbation.detach(), probe.prediction, chosen)
         return probe
 
     def predict(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
         """As for every attack, and judge what was seen."""
         prediction = super().predict(perturbation, clips)
-        self.worst.take(perturbation, prediction, self.everyone if clips is None else clips)
+        self.seen.take(perturbation, prediction, self.everyone if clips is None else clips)
         return prediction
 
-    def close(self, worst: Worst) -> None:
-        """Hand over each clip's worst perturbation, as the model itself judges it, and the counts."""
-        found = self.worst.perturbation
+    def run(self, draws: Draws) -> None:
+        """Search, then hand over each clip's worst, as the model itself judges it, and the counts."""
+        self.attack.solve(self, draws)
+        found = self.seen.perturbation
         # Gradients may come from a copy that rounds otherwise.
-        worst.take(found, super().predict(found), self.clips)
+        self.worst.take(found, super().predict(found), self.clips)
+        self.worst.most[self.clips] = torch.maximum(self.worst.most[self.clips], self.seen.most)
         self.whole.gradient_queries[self.clips] += self.gradient_queries
         self.whole.forward_queries[self.clips] += self.forward_queries
         self.whole.sound[self.clips] &= self.sound

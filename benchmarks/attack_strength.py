@@ -11,7 +11,9 @@ added. (c) Multi-label: cross-entropy added, cmAP lost, labels flipped. (d) Mini
 Every adversarial is judged by the same code. All gradients and forward passes are counted at the
 model. Attacks of one comparison have the same ball, steps, step size, and start, where their library
 lets it be given. In (b) and (c) other libraries get the loss that their users would write, and
-once more our own objective for the figure that is judged, where it can be handed in.
+once more our own objective for the figure that is judged, where it can be handed in. Beside
+AudioAutoAttack, asked for damage or for broken clips as the figure says, the others get so many
+starts that they take no fewer gradients, and keep each clip's worst by the same objective.
 """
 
 from __future__ import annotations

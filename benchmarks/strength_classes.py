@@ -61,7 +61,7 @@ def class_attacks(found: dict[str, str], extent: Extent) -> Iterator[ClassRow]:
         if name in found:
             yield name, "APGD CE", theirs(ce)
             yield name, "APGD DLR", theirs(dlr)
-    yield "ours", "ensemble", our_ensemble("multiclass", extent)
+    yield "ours", "ensemble", our_ensemble("multiclass", "success", extent)
     if "AutoAttack" in found:
         yield "AutoAttack", "ensemble", peers.authors_auto
     if "torchattacks" in found:
@@ -77,8 +77,8 @@ def compare_classes(
     title = f"{task.name}, {norm} {eps:g}: robust accuracy of {len(task.x)} clips"
     for library, kind, attacker in rows:
         steps = extent.few if kind == "PGD" else extent.many
-        starts = 1 if kind == "ensemble" else extent.starts
-        withins = [peers.budget(norm, eps, steps, task.x, seed) for seed in range(starts)]
+        seeds = range(extent.repeats if kind == "ensemble" else extent.starts)
+        withins = [peers.budget(norm, eps, steps, task.x, seed) for seed in seeds]
         results = [run(attacker, task, within) for within in withins]
         row: dict[str, Any] = {"attack": f"{kind}, {library}"}
         errors = [result.clips for result in results if isinstance(result.clips, str)]
@@ -86,7 +86,7 @@ def compare_classes(
             table.append(row | {"robust %": errors[0]})
             continue
         robust = [100 * _right(task, result.clips).mean().item() for result in results]
-        accuracy[library, kind] = sum(robust) / starts
+        accuracy[library, kind] = sum(robust) / len(robust)
         place = check(results[0].clips, task, withins[0])
         table.append(row | {"robust %": accuracy[library, kind], **results[0].costs, "ball": place})
     report.table(title, table)

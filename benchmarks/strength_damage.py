@@ -37,6 +37,7 @@ from torch import Tensor, nn
 from attacks import (
     AbsoluteError,
     ClassRanking,
+    LabelMargin,
     Objective,
     OutputLoss,
     SquaredError,
@@ -118,6 +119,7 @@ MULTILABEL = (
     Damage("cmAP points lost", cmap_lost, ClassRanking(), binary, "BCE", ours=True),
     Damage("labels flipped per clip", flipped, WrongLabels(), binary, "BCE"),
 )
+FLIPS = Damage("clips flipped %", clips_flipped, LabelMargin(), binary, "BCE", ours=True)
 
 
 def free_peers(found: dict[str, str]) -> dict[str, PeerAttack]:
@@ -203,18 +205,23 @@ def restarted(attacker: Attacker, loss: Loss, starts: int) -> Attacker:
 
 
 def with_restarts(
-    task: Task, within: Budget, damage: Damage, kind: str, found: dict[str, str], extent: Extent
+    task: Task, within: Budget, damage: Damage, ensemble: Attacker, found: dict[str, str]
 ) -> dict[str, Attacker | Found]:
     """AudioAutoAttack, and PGD with so many starts that it takes no fewer gradients.
 
-    One library's is enough: with the same start, step and loss, PGD is the same in all of them.
+    Of all starts the one with the largest objective is kept. One library's PGD is enough: with the
+    same start, step and loss, it is the same in all of them.
     """
-    ensemble = run(our_ensemble(kind, extent), task, within)
-    starts = max(1, math.ceil(ensemble.costs["gradients"] / within.steps))
-    rows: dict[str, Attacker | Found] = {"ours AudioAutoAttack": ensemble}
-    for name, attack in list(free_peers(found).items())[:1]:
-        name = f"{name} PGD, {damage.usual}, {starts} starts"
-        rows[name] = restarted(theirs(attack, damage.loss), damage.loss, starts)
+    ours = run(ensemble, task, within)
+    starts = max(1, math.ceil(ours.costs["gradients"] / within.steps))
+    rows: dict[str, Attacker | Found] = {"ours AudioAutoAttack": ours}
+    losses = {damage.usual: damage.loss}
+    if damage.ours:
+        losses["our objective"] = damage.objective
+    for library, attack in list(free_peers(found).items())[:1]:
+        for name, loss in losses.items():
+            again = restarted(theirs(attack, loss), damage.objective, starts)
+            rows[f"{library} PGD, {name}, {starts} starts"] = again
     return rows
 
 
@@ -270,7 +277,8 @@ def part_b(report: Report, found: dict[str, str], extent: Extent) -> None:
     for task in tasks:
         compare_damage(report, task, REGRESSION, found, extent)
         within = peers.budget("linf", 0.03, extent.many, task.x)
-        rows = with_restarts(task, within, REGRESSION[0], "regression", found, extent)
+        ensemble = our_ensemble("regression", "damage", extent)
+        rows = with_restarts(task, within, REGRESSION[0], ensemble, found)
         judge(report, task, within, REGRESSION[0], rows)
     within = peers.budget("linf", 0.03, extent.few, tasks[0].x)
     misfits(report, tasks[0], within, REGRESSION[0], fixed_peers(found, regression=True))
@@ -280,13 +288,19 @@ def part_c(report: Report, found: dict[str, str], extent: Extent) -> None:
     """Multi-label, with rare labels."""
     loss = F.binary_cross_entropy_with_logits
     tasks = damage_tasks("multi-label", LABELS, labelled, loss, OutputLoss(), extent)
-    flips = replace(MULTILABEL[0], name="clips flipped %", figure=clips_flipped)
     for task in tasks:
         compare_damage(report, task, MULTILABEL, found, extent)
-        for damage, eps in ((MULTILABEL[0], 0.03), (flips, 0.01)):
-            within = peers.budget("linf", eps, extent.many, task.x)
-            rows = with_restarts(task, within, damage, "multilabel", found, extent)
-            judge(report, task, within, damage, rows)
+        within = peers.budget("linf", 0.03, extent.many, task.x)
+        ensemble = our_ensemble("multilabel", "damage", extent)
+        rows = with_restarts(task, within, MULTILABEL[0], ensemble, found)
+        judge(report, task, within, MULTILABEL[0], rows)
+        # How many break, is counted from what the model itself says.
+        with torch.no_grad():
+            task = replace(task, y=(task.net(task.x) > 0).float())
+        within = peers.budget("linf", 0.01, extent.many, task.x)
+        ensemble = our_ensemble("multilabel", "success", extent)
+        rows = with_restarts(task, within, FLIPS, ensemble, found)
+        judge(report, task, within, FLIPS, rows)
     within = peers.budget("linf", 0.03, extent.few, tasks[0].x)
     misfits(report, tasks[0], within, MULTILABEL[0], fixed_peers(found, regression=False))
 

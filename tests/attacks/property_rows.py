@@ -124,9 +124,14 @@ SOLVERS: dict[str, SolverRow] = {
         lambda b, o, **m: attacks.EOT(attacks.PGD(b, o, steps=2, **m), samples=2), "start"
     ),
     "AudioAutoAttack": SolverRow(
-        lambda b, o, **m: attacks.AudioAutoAttack(b, version="1.0-quick", **m),
+        lambda b, o, **m: attacks.AudioAutoAttack(b, version="1.1-quick", **m),
         "clean",
         success_first=True,
+        tasks={task: {"task": task} for task in ("regression", "multilabel", "multiclass")},
+    ),
+    "AudioAutoAttack by damage": SolverRow(
+        lambda b, o, **m: attacks.AudioAutoAttack(b, version="1.1-quick", worst="damage", **m),
+        "clean",
         tasks={task: {"task": task} for task in ("regression", "multilabel", "multiclass")},
     ),
     "WorstOf": SolverRow(

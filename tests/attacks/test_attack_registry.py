@@ -67,7 +67,7 @@ ROWS: dict[type[Attack], Row] = {
     NIFGSM: Row(lambda ball, **more: NIFGSM(ball, steps=4, **more), random=False),
     Square: Row(lambda ball, **more: Square(ball, queries=80, **more)),
     AudioAutoAttack: Row(
-        lambda ball, **more: AudioAutoAttack(ball, version="1.0-quick", **more), random=None
+        lambda ball, **more: AudioAutoAttack(ball, version="1.1-quick", **more), random=None
     ),
     NES: Row(lambda ball, **more: NES(ball, steps=8, samples=20, **more)),
     EOT: Row(lambda ball, **more: EOT(PGD(ball, steps=4, **more), samples=2)),

@@ -31,8 +31,9 @@ from property_rows import (
 from torch import Tensor, nn
 
 import attacks
-from attacks import Attack, Ball, Objective, ensemble
+from attacks import Attack, Ball, Objective
 from attacks.draws import Draws
+from attacks.ensemble_plans import PLANS
 from lightning_modules import LogFilterbank, LogMel
 
 EXAMPLES = int(os.environ.get("STEADYEAR_EXAMPLES", "1"))
@@ -54,8 +55,8 @@ def exported(base: type) -> set[str]:
 def small_ensemble() -> Iterator[None]:
     """AudioAutoAttack has no settings; its plan is made small from outside."""
     with pytest.MonkeyPatch.context() as patch:
-        plan = ensemble._PLANS["1.0-quick"]._replace(steps=3, targets=1, bisections=1, queries=6)
-        patch.setitem(ensemble._PLANS, "1.0-quick", plan)
+        plan = PLANS["1.1-quick"]._replace(steps=3, targets=1, bisections=1, queries=6)
+        patch.setitem(PLANS, "1.1-quick", plan)
         yield
 
 
