@@ -2,7 +2,7 @@
 
 Run: python benchmarks/attack_strength.py [--quick]
 Prints tables and writes attack_strength.json into the working directory. Needs the bench extra; a
-library that is not installed is left out. Under 8 minutes on 2 free cores.
+library that is not installed is left out. 15 minutes on one core.
 
 Four questions, each on an ordinary model and an adversarially trained one. (a) Single-label
 classifiers, where all libraries work: robust accuracy. (b) Regression with eight outputs: error
