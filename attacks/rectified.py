@@ -14,7 +14,7 @@ class RectifiedConv2d(nn.Conv2d):
     """``relu(conv(x))`` with the parameters of a convolution, for gradients in ``x`` alone.
 
     Autograd keeps the input of a convolution, for its weights, and the output of a ReLU. The gradient in
-    the input needs neither: a bool for every output tells where it is blocked, a quarter of fp32.
+    the input needs neither: a bool for every output tells where it passes, a quarter of fp32.
     """
 
     @classmethod
@@ -40,17 +40,19 @@ class _Rectified(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *settings: Any) -> Tensor:
         found = F.conv2d(x, weight, bias, *settings).relu_()
-        ctx.save_for_backward(weight, found <= 0)
+        ctx.save_for_backward(weight, found > 0)
         ctx.shape, ctx.dtype, ctx.settings = x.shape, x.dtype, settings
         return found
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        weight, blocked = ctx.saved_tensors
+        weight, passes = ctx.saved_tensors
         # Under autocast the output has another precision than weights and input.
         weight = weight.to(gradient.dtype)
-        # Filled, not multiplied: what is blocked may be infinite.
-        gradient = gradient.masked_fill(blocked, 0)
+        # Chosen, not multiplied, for what is blocked may be infinite; by ReLU's own operation, which
+        # is several times as fast as filling by a mask.
+        chosen = passes.to(gradient.dtype)
+        gradient = torch.ops.aten.threshold_backward(gradient, chosen, 0)
         inner = _input_gradient(ctx.shape, weight, gradient, *ctx.settings)
         return (inner.to(ctx.dtype), *(None for _ in range(6)))
 
