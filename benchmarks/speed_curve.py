@@ -57,8 +57,10 @@ def by_foolbox(net: nn.Module, x: Tensor, y: Tensor, steps: int) -> Tensor:
 def by_curve(
     net: nn.Module, x: Tensor, y: Tensor, steps: int, objective: Objective, precision: Precision
 ) -> Tensor:
-    """All budgets in one call, each clip until its first success."""
-    attack = PGD(Linf(0.0), objective, steps, bounds=BOUNDS, precision=precision)
+    """All budgets in one call, by bisection, each search until success."""
+    attack = PGD(
+        Linf(0.0), objective, steps, bounds=BOUNDS, precision=precision, until_success=True
+    )
     curve = robust_curve(attack, net, x, y, BUDGETS, until_success=True)
     return curve.minimal_budget.float().cpu()
 

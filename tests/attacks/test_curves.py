@@ -45,6 +45,16 @@ def classes() -> tuple[nn.Module, Tensor, Tensor]:
     return net, x, target
 
 
+def bisections(place: int, number: int) -> int:
+    """Searches until the first of so many budgets with success is known."""
+    low, high, count = 0, number + 1, 0
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if middle >= place else (middle, high)
+        count += 1
+    return count
+
+
 @pytest.mark.parametrize("until_success", [False, True])
 def test_rates_and_budgets_of_a_linear_model(linear, until_success) -> None:
     model, x, target, dual = linear
@@ -59,7 +69,7 @@ def test_rates_and_budgets_of_a_linear_model(linear, until_success) -> None:
     if not until_success:
         expected = before + torch.tensor(growth, dtype=torch.float64)[:, None]
         torch.testing.assert_close(curve.objective, expected)
-    number = len(GRID) if not until_success else GRID.index(first) + 1
+    number = bisections(GRID.index(first) + 1, len(GRID)) if until_success else len(GRID)
     assert (curve.gradient_queries == 5 * number).all()
     assert (curve.forward_queries == number).all()
 
@@ -92,13 +102,23 @@ def test_a_warm_start_finds_more_with_few_steps(classes) -> None:
     assert curve.objective[1:].mean() > cold.mean() + 1e-3
 
 
-def test_leaving_fallen_clips_alone_costs_less_and_breaks_as_many(classes) -> None:
+def test_bisection_costs_less_and_breaks_as_many(classes) -> None:
     index = torch.arange(40)
     attack = APGD(Linf(), CrossEntropy(), steps=20)
     full = robust_curve(attack, *classes, GRID, index=index)
     short = robust_curve(attack, *classes, GRID, index=index, until_success=True)
     assert (short.success == full.success).double().mean() > 0.99
-    assert short.gradient_queries.sum() < 0.9 * full.gradient_queries.sum()
+    assert (~short.success[:-1] | short.success[1:]).all()
+    assert (short.objective.diff(dim=0) >= 0).all()
+    for place in range(len(GRID) + 1):
+        some = (short.success.sum(0) == len(GRID) + 1 - place) & (place > 0)
+        spent = 20 * bisections(place, len(GRID))
+        assert (short.gradient_queries[some] == spent).all()
+    part = robust_curve(
+        attack, classes[0], *(v[9:12] for v in classes[1:]), GRID, index=index[9:12],
+        until_success=True,
+    )  # fmt: skip
+    assert torch.equal(part.minimal_budget, short.minimal_budget[9:12])
     assert (full.gradient_queries == 20 * len(GRID)).all()
     finite = short.minimal_budget[short.minimal_budget.isfinite()]
     assert set(finite.tolist()) <= {0.0, *GRID}
