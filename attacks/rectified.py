@@ -52,8 +52,8 @@ class _Rectified(torch.autograd.Function):
         # Chosen, not multiplied, for what is blocked may be infinite; by ReLU's own operation, which
         # is several times as fast as filling by a mask.
         chosen = passes.to(gradient.dtype)
-        reach = torch.ops.aten.threshold_backward.grad_input
-        gradient = reach(gradient, chosen, 0, grad_input=chosen)  # in the same memory
+        select = torch.ops.aten.threshold_backward.grad_input
+        gradient = select(gradient, chosen, 0, grad_input=chosen)  # in the same memory
         inner = _input_gradient(ctx.shape, weight, gradient, *ctx.settings)
         return (inner.to(ctx.dtype), *(None for _ in range(6)))
 
