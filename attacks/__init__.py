@@ -1,15 +1,19 @@
 """Attacks on audio models: any callable, any task, no Lightning needed.
 
 >>> import torch
->>> from attacks import PGD, Linf
+>>> from steadyear.attacks import PGD, Linf
 >>> model = torch.nn.Linear(4, 2)
 >>> result = PGD(Linf(0.1), steps=5)(model, torch.zeros(3, 4), torch.ones(3, 2))
 >>> bool((result.size <= 0.1 + 1e-6).all())
 True
 """
 
-from attacks.auto_pgd import APGD
-from attacks.balls import (
+if __name__ == "attacks":
+    # Found through the working directory: every class would exist twice.
+    raise ImportError("This folder is a part of SteadyEar: import steadyear.attacks.")
+
+
+from steadyear.attacks.balls import (
     L1,
     L2,
     SNR,
@@ -20,15 +24,18 @@ from attacks.balls import (
     Psychoacoustic,
     Unbounded,
 )
-from attacks.base import Attack, AttackResult, Crafted
-from attacks.batch_objectives import BatchCorrelation, ClassRanking
-from attacks.batching import attack_in_batches, fitting_batch_size
-from attacks.carlini_wagner import CarliniWagner
-from attacks.class_objectives import DLR, ClassObjective, CrossEntropy, Margin, TargetedDLR
-from attacks.curves import RobustCurve, robust_curve
-from attacks.deepfool import DeepFool
-from attacks.domains import Domain, SemanticBox, SpectrogramDomain, WaveformDomain
-from attacks.domains.transformations import (
+from steadyear.attacks.black_box.grid_search import GridSearch
+from steadyear.attacks.black_box.hop_skip_jump import HopSkipJump
+from steadyear.attacks.black_box.nes import NES
+from steadyear.attacks.black_box.noise import Noise
+from steadyear.attacks.black_box.random_search import RandomSearch
+from steadyear.attacks.black_box.square import Square
+from steadyear.attacks.core.attack import Attack, AttackResult, Crafted
+from steadyear.attacks.core.mode import attack_mode
+from steadyear.attacks.core.problem import Probe, Problem
+from steadyear.attacks.core.views import View, inject, prediction_of
+from steadyear.attacks.domains import Domain, SemanticBox, SpectrogramDomain, WaveformDomain
+from steadyear.attacks.domains.transformations import (
     BackgroundNoise,
     Gain,
     LowPass,
@@ -38,23 +45,29 @@ from attacks.domains.transformations import (
     Tempo,
     Transformation,
 )
-from attacks.draws import Draws
-from attacks.embedding_objectives import EmbeddingDissimilarity, PrototypeActivation
-from attacks.ensemble import AudioAutoAttack
-from attacks.ensemble_members import Cost
-from attacks.eot import EOT
-from attacks.gradient import BIM, FGSM, PGD
-from attacks.grid_search import GridSearch
-from attacks.holding_objectives import WhileHolding
-from attacks.hop_skip_jump import HopSkipJump
-from attacks.label_objectives import HideLabels, LabelMargin, ShowLabels
-from attacks.minimal_norm import DDN, FMN, MinimalNorm
-from attacks.mode import attack_mode
-from attacks.momentum import MIFGSM, NIFGSM
-from attacks.multilabel_objectives import MultiLabelObjective, OutputLoss
-from attacks.nes import NES
-from attacks.noise import Noise
-from attacks.objectives import (
+from steadyear.attacks.ensembles.auto_attack import AudioAutoAttack
+from steadyear.attacks.ensembles.eot import EOT
+from steadyear.attacks.ensembles.members import Cost
+from steadyear.attacks.ensembles.transfer import Transfer
+from steadyear.attacks.ensembles.worst_of import WorstOf
+from steadyear.attacks.evaluation.batching import attack_in_batches, fitting_batch_size
+from steadyear.attacks.evaluation.curves import RobustCurve, robust_curve
+from steadyear.attacks.evaluation.realisability import RealisedAttack, realisability_gap
+from steadyear.attacks.evaluation.scores import (
+    RobustnessScores,
+    robustness_scores,
+    root_mean_squared_error,
+    score_robustness,
+)
+from steadyear.attacks.gradient.auto_pgd import APGD
+from steadyear.attacks.gradient.momentum import MIFGSM, NIFGSM
+from steadyear.attacks.gradient.pgd import BIM, FGSM, PGD
+from steadyear.attacks.gradient.sign_adam import SignAdam, output_correlation
+from steadyear.attacks.gradient.universal import Universal
+from steadyear.attacks.minimal_norm.base import DDN, FMN, MinimalNorm
+from steadyear.attacks.minimal_norm.carlini_wagner import CarliniWagner
+from steadyear.attacks.minimal_norm.deepfool import DeepFool
+from steadyear.attacks.objectives.base import (
     AbsoluteError,
     Distance,
     Huber,
@@ -64,30 +77,28 @@ from attacks.objectives import (
     SquaredError,
     Towards,
 )
-from attacks.problem import Probe, Problem
-from attacks.prototype_objectives import OwnPrototypes
-from attacks.random_search import RandomSearch
-from attacks.ranking_objectives import (
+from steadyear.attacks.objectives.batch import BatchCorrelation, ClassRanking
+from steadyear.attacks.objectives.classes import (
+    DLR,
+    ClassObjective,
+    CrossEntropy,
+    Margin,
+    TargetedDLR,
+)
+from steadyear.attacks.objectives.constrained import WhileHolding
+from steadyear.attacks.objectives.embeddings import EmbeddingDissimilarity, PrototypeActivation
+from steadyear.attacks.objectives.labels import HideLabels, LabelMargin, ShowLabels
+from steadyear.attacks.objectives.multilabel import MultiLabelObjective, OutputLoss
+from steadyear.attacks.objectives.prototypes import OwnPrototypes
+from steadyear.attacks.objectives.ranking import (
     MultiLabelDLR,
     PairwiseRanking,
     ScaleFreeHinge,
     TopK,
     WrongLabels,
 )
-from attacks.realisability import RealisedAttack, realisability_gap
-from attacks.scores import (
-    RobustnessScores,
-    robustness_scores,
-    root_mean_squared_error,
-    score_robustness,
-)
-from attacks.sign_adam import SignAdam, output_correlation
-from attacks.sizes import l2_norm, linf_norm, snr_db
-from attacks.square import Square
-from attacks.transfer import Transfer
-from attacks.universal import Universal
-from attacks.views import View, inject, prediction_of
-from attacks.worst_of import WorstOf
+from steadyear.attacks.signal.sizes import l2_norm, linf_norm, snr_db
+from steadyear.foundation.random_streams import Draws
 
 __all__ = [
     "APGD",

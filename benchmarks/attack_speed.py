@@ -51,7 +51,7 @@ from speed_runs import (
 )
 from torch import Tensor, nn
 
-from lightning_modules import AudioVGG, ConvNeXt
+from steadyear.lightning_modules import AudioVGG, ConvNeXt
 
 # How many times faster than torchattacks, foolbox and ART, by precision.
 AIMS = {"fp32": (1.25, 1.6, 1.6), "bf16": (2.3, 3.2, 3.2)}

@@ -12,7 +12,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from attacks import PGD, Linf, Objective
+from steadyear.attacks import PGD, Linf, Objective
 
 TRAINING_CLIPS = 1297  # of the 1797 digits
 OUTPUTS, LABELS, BANDS, FRAMES = 8, 12, 24, 20

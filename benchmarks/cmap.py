@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MultilabelAveragePrecision
 
-from lightning_modules.metrics import CMAP, MultilabelMetrics
+from steadyear.lightning_modules.metrics import CMAP, MultilabelMetrics
 
 BATCH = 64
 LABELS_PER_CLIP = 0.4

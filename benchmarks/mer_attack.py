@@ -36,9 +36,9 @@ from sklearn.metrics import mean_squared_error
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from attacks import PGD, AttackResult, Linf, SignAdam, SquaredError
-from attacks.crafting import Precision
-from lightning_modules import AudioVGG
+from steadyear.attacks import PGD, AttackResult, Linf, SignAdam, SquaredError
+from steadyear.attacks.core.crafting import Precision
+from steadyear.lightning_modules import AudioVGG
 
 FRAMES, BANDS, EMOTIONS = 313, 149, 8
 RATE, EPS = 0.002, 0.001

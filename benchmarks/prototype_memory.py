@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules import AudioProtoPNetHead
+from steadyear.lightning_modules import AudioProtoPNetHead
 
 CLASSES, PER_CLASS = 9736, 5
 WAYS = ("chunks", "one chunk", "plain convolution")

@@ -21,8 +21,8 @@ from speed_runs import (
 )
 from torch import Tensor, nn
 
-from attacks import FMN, PGD, Linf, Objective, OutputLoss, robust_curve
-from attacks.crafting import Precision
+from steadyear.attacks import FMN, PGD, Linf, Objective, OutputLoss, robust_curve
+from steadyear.attacks.core.crafting import Precision
 
 CURVE = 5.0  # times faster than separate runs
 

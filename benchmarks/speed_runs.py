@@ -16,10 +16,10 @@ from attack_peers import Budget
 from mer_attack import EMOTIONS, FRAMES, clips
 from torch import Tensor, nn
 
-from attacks import PGD, CrossEntropy, Linf
-from attacks.crafting import Precision, crafting_model, fold_batch_norm
-from attacks.views import prediction_of
-from lightning_modules import AudioVGG
+from steadyear.attacks import PGD, CrossEntropy, Linf
+from steadyear.attacks.core.crafting import Precision, crafting_model, fold_batch_norm
+from steadyear.attacks.core.views import prediction_of
+from steadyear.lightning_modules import AudioVGG
 
 SCALE = 8.0  # z-units in the range [0, 1] of the inputs
 STEPS, EPS = 10, 0.03 / SCALE

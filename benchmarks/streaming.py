@@ -20,10 +20,10 @@ import numpy as np
 import soundfile
 import torch
 
-from datamodules.audio_files import read_mono
-from datamodules.bird_clips import BirdClips, BirdDataset
-from datamodules.bird_windows import WindowRule, read_window
-from lightning_modules import BirdSetLogMel, ConvNeXt, ConvNeXtHead, MultiLabelModule
+from steadyear.datamodules.sources.audio_files import read_mono
+from steadyear.datamodules.sources.bird_clips import BirdClips, BirdDataset
+from steadyear.datamodules.sources.windows import WindowRule, read_window
+from steadyear.lightning_modules import BirdSetLogMel, ConvNeXt, ConvNeXtHead, MultiLabelModule
 
 FILES = 24
 SECONDS = 60

@@ -30,7 +30,7 @@ from strength_runs import (
 )
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     DLR,
     CrossEntropy,
 )

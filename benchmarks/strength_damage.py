@@ -34,7 +34,7 @@ from strength_runs import (
 )
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     AbsoluteError,
     ClassRanking,
     LabelMargin,
@@ -43,7 +43,7 @@ from attacks import (
     SquaredError,
     WrongLabels,
 )
-from lightning_modules.metrics import CMAP
+from steadyear.lightning_modules.metrics import CMAP
 
 EVEN = 1e-6  # share of the damage that is rounding
 

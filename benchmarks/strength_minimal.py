@@ -20,7 +20,7 @@ from strength_runs import (
 )
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     DDN,
     FMN,
     L1,

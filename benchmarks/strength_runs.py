@@ -15,7 +15,7 @@ from attack_report import Row
 from attack_tasks import Task
 from torch import Tensor, nn
 
-from attacks import APGD, L2, PGD, Attack, AudioAutoAttack, Linf, NormBall, Objective
+from steadyear.attacks import APGD, L2, PGD, Attack, AudioAutoAttack, Linf, NormBall, Objective
 
 BALLS: dict[str, type[NormBall]] = {"linf": Linf, "l2": L2}
 BOUNDS = (0.0, 1.0)

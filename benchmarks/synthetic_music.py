@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from datamodules import SyntheticMusic
-from lightning_modules import LogFilterbank
+from steadyear.datamodules import SyntheticMusic
+from steadyear.lightning_modules import LogFilterbank
 
 CLIPS = 200
 

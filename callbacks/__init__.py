@@ -1,16 +1,25 @@
 """Adversarial training, robustness evaluation, and what a run leaves behind."""
 
-from callbacks.adversarial_training import AdversarialTraining
-from callbacks.batches import BatchKeys
-from callbacks.corruption_evaluation import CorruptionEvaluation
-from callbacks.epoch_seed import EpochSeed
-from callbacks.phases import WarmPhase
-from callbacks.predictions import PredictionTable
-from callbacks.prototype_figures import PrototypeFigures
-from callbacks.prototype_push import PrototypePush
-from callbacks.realisability import RealisabilityGap
-from callbacks.recipes import AdditionalStep, Adversary, Madry, Recipe
-from callbacks.robust_terms import (
+if __name__ == "callbacks":
+    # Found through the working directory: every class would exist twice.
+    raise ImportError("This folder is a part of SteadyEar: import steadyear.callbacks.")
+
+
+from steadyear.callbacks.batches import BatchKeys
+from steadyear.callbacks.evaluation.corruption import CorruptionEvaluation
+from steadyear.callbacks.evaluation.predictions import PredictionTable
+from steadyear.callbacks.evaluation.realisability import RealisabilityGap
+from steadyear.callbacks.evaluation.robustness import RobustnessEvaluation
+from steadyear.callbacks.logging.run_loggers import RunCSVLogger, RunWandbLogger
+from steadyear.callbacks.logging.run_record import RunRecord
+from steadyear.callbacks.prototypes.figures import PrototypeFigures
+from steadyear.callbacks.prototypes.push import PrototypePush
+from steadyear.callbacks.training.adversarial_training import AdversarialTraining
+from steadyear.callbacks.training.epoch_seed import EpochSeed
+from steadyear.callbacks.training.overfitting_check import OverfittingCheck
+from steadyear.callbacks.training.phases import WarmPhase
+from steadyear.callbacks.training.recipes import AdditionalStep, Adversary, Madry, Recipe
+from steadyear.callbacks.training.robust_terms import (
     BernoulliKL,
     HardTargets,
     RobustTerm,
@@ -18,12 +27,8 @@ from callbacks.robust_terms import (
     SoftTargets,
     SquaredChange,
 )
-from callbacks.robustness import RobustnessEvaluation
-from callbacks.run_loggers import RunCSVLogger, RunWandbLogger
-from callbacks.run_record import RunRecord
-from callbacks.sanity_training import OverfittingCheck
-from callbacks.trades import TRADES
-from callbacks.weight_perturbation import AdversarialWeightPerturbation
+from steadyear.callbacks.training.trades import TRADES
+from steadyear.callbacks.training.weight_perturbation import AdversarialWeightPerturbation
 
 __all__ = [
     "TRADES",

@@ -1,15 +1,20 @@
 """Data sets as Lightning data modules that yield one kind of batch."""
 
-from datamodules.base import AudioDataModule
-from datamodules.batch import AudioBatch
-from datamodules.bird_folder import BirdFolderDataModule
-from datamodules.birds import BirdDataModule
-from datamodules.birdset import BirdSetDataModule
-from datamodules.concept_noise import ConceptNoise
-from datamodules.rated_music import RatedMusic
-from datamodules.soundtracks import SoundtracksDataModule
-from datamodules.synthetic_birds import SyntheticBirds
-from datamodules.synthetic_music import SyntheticMusic
+if __name__ == "datamodules":
+    # Found through the working directory: every class would exist twice.
+    raise ImportError("This folder is a part of SteadyEar: import steadyear.datamodules.")
+
+
+from steadyear.datamodules.bases.audio import AudioDataModule
+from steadyear.datamodules.bases.birds import BirdDataModule
+from steadyear.datamodules.batch import AudioBatch
+from steadyear.datamodules.datasets.bird_folder import BirdFolderDataModule
+from steadyear.datamodules.datasets.birdset.data_module import BirdSetDataModule
+from steadyear.datamodules.datasets.rated_music import RatedMusic
+from steadyear.datamodules.datasets.soundtracks.data_module import SoundtracksDataModule
+from steadyear.datamodules.datasets.synthetic_birds.data_module import SyntheticBirds
+from steadyear.datamodules.datasets.synthetic_music.data_module import SyntheticMusic
+from steadyear.datamodules.transforms.concept_noise import ConceptNoise
 
 __all__ = [
     "AudioBatch",

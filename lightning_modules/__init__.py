@@ -1,16 +1,22 @@
 """Modules that train: a front end, a network, a loss and an optimiser."""
 
-from lightning_modules.base import BaseModule
-from lightning_modules.frontends import (
+if __name__ == "lightning_modules":
+    # Found through the working directory: every class would exist twice.
+    raise ImportError("This folder is a part of SteadyEar: import steadyear.lightning_modules.")
+
+
+from steadyear.lightning_modules.frontends import (
     AudioProtoPNetLogMel,
     BirdSetLogMel,
     Frontend,
     LogFilterbank,
     LogMel,
 )
-from lightning_modules.losses import AsymmetricLoss
-from lightning_modules.multilabel import MultiLabelModule
-from lightning_modules.networks import (
+from steadyear.lightning_modules.losses import AsymmetricLoss
+from steadyear.lightning_modules.modules.base import BaseModule
+from steadyear.lightning_modules.modules.multilabel import MultiLabelModule
+from steadyear.lightning_modules.modules.regression import RegressionModule
+from steadyear.lightning_modules.networks import (
     A2B2E,
     A2E,
     A2M2E,
@@ -19,11 +25,10 @@ from lightning_modules.networks import (
     ConvNeXt,
     ConvNeXtHead,
 )
-from lightning_modules.outputs import Output
-from lightning_modules.pretrained import PublishedModel, load_published
-from lightning_modules.pretrained_module import PretrainedBirdClassifier
-from lightning_modules.regression import RegressionModule
-from lightning_modules.schedules import WarmupCosine
+from steadyear.lightning_modules.optimization.schedules import WarmupCosine
+from steadyear.lightning_modules.outputs import Output
+from steadyear.lightning_modules.pretrained.module import PretrainedBirdClassifier
+from steadyear.lightning_modules.pretrained.published import PublishedModel, load_published
 
 __all__ = [
     "A2B2E",

@@ -6,10 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from steadyear.layout import LayoutError, check_layout
-from steadyear.messages import is_misfit, plain
+from steadyear.cli.messages import is_misfit, plain
 
-_BAD_INPUT = (ValueError, OSError, LayoutError, FloatingPointError, RuntimeError)
+_BAD_INPUT = (ValueError, OSError, FloatingPointError, RuntimeError)
 
 EXTRA = """
 Also:
@@ -32,7 +31,6 @@ def main(args: Sequence[str] | None = None) -> None:
     # Lightning starts further processes with what stands here.
     sys.argv = [sys.argv[0], *(words or ["--help"])]
     try:
-        check_layout()
         _dispatch(words)
     except _bad_input() as problem:
         explained = not isinstance(problem, RuntimeError) or is_misfit(problem)
@@ -51,7 +49,7 @@ def _dispatch(words: list[str]) -> None:
 
         compare(words[1:])
     elif command == "study":
-        from steadyear.study_command import main as study
+        from steadyear.study.command import main as study
 
         study(words[1:])
     elif command == "transfer":
@@ -63,7 +61,7 @@ def _dispatch(words: list[str]) -> None:
 
         data(words[1:])
     elif command == "import-logs":
-        from steadyear.import_logs import main as import_logs
+        from steadyear.import_logs.command import main as import_logs
 
         import_logs(words[1:])
     elif command == "demo":
@@ -71,7 +69,7 @@ def _dispatch(words: list[str]) -> None:
 
         demo(words[1:])
     else:
-        from steadyear.cli import run
+        from steadyear.cli.lightning_cli import run
 
         try:
             run()

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steadyear.compare import command
-from steadyear.study import read_study, tasks
-from steadyear.study_command import default_parallel, run_study
+from steadyear.study.command import default_parallel, run_study
+from steadyear.study.plan import read_study, tasks
 
-STUDIES = Path(__file__).resolve().parents[1] / "configs" / "study"
+STUDIES = Path(__file__).resolve().parent / "configs" / "study"
 FILES = {"music": "demo.yaml", "birds": "birds_demo.yaml"}
 
 

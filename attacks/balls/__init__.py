@@ -1,12 +1,12 @@
 """Balls: which perturbations are allowed, clip by clip."""
 
-from attacks.balls.bands import FrequencyMask
-from attacks.balls.base import Ball, NormBall
-from attacks.balls.l1 import L1
-from attacks.balls.norms import L2, Linf
-from attacks.balls.psychoacoustic import Psychoacoustic
-from attacks.balls.snr import SNR
-from attacks.balls.unbounded import Unbounded
+from steadyear.attacks.balls.bands import FrequencyMask
+from steadyear.attacks.balls.base import Ball, NormBall
+from steadyear.attacks.balls.l1 import L1
+from steadyear.attacks.balls.norms import L2, Linf
+from steadyear.attacks.balls.psychoacoustic import Psychoacoustic
+from steadyear.attacks.balls.snr import SNR
+from steadyear.attacks.balls.unbounded import Unbounded
 
 __all__ = [
     "L1",

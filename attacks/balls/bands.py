@@ -9,8 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from attacks.balls.coefficients import ROUNDING, CoefficientBall
-from attacks.sizes import l2_norm
+from steadyear.attacks.balls.coefficients import ROUNDING, CoefficientBall
+from steadyear.attacks.signal.sizes import l2_norm
 
 
 class FrequencyMask(CoefficientBall):

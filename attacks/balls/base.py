@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor
 
-from attacks.draws import Draws
+from steadyear.foundation.random_streams import Draws
 
 _SOUND_DIMENSIONS = 3  # batch, channels, time; a batch of spectrograms has four
 

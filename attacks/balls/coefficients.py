@@ -7,10 +7,10 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
-from attacks.balls.base import NormBall
-from attacks.balls.memo import OncePerTensor
-from attacks.draws import Draws
-from attacks.sizes import l2_norm, per_clip
+from steadyear.attacks.balls.base import NormBall
+from steadyear.attacks.signal.memo import OncePerTensor
+from steadyear.attacks.signal.sizes import l2_norm, per_clip
+from steadyear.foundation.random_streams import Draws
 
 ROUNDING = 2.0**-24
 """Share of a value that single precision may round away."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attacks.balls.base import NormBall
-from attacks.draws import Draws
-from attacks.sizes import l2_norm, linf_norm, per_clip
+from steadyear.attacks.balls.base import NormBall
+from steadyear.attacks.signal.sizes import l2_norm, linf_norm, per_clip
+from steadyear.foundation.random_streams import Draws
 
 
 class Linf(NormBall):

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attacks.balls.coefficients import ROUNDING, CoefficientBall
-from attacks.balls.masking import masking_threshold
-from attacks.balls.mdct import MDCT
+from steadyear.attacks.balls.coefficients import ROUNDING, CoefficientBall
+from steadyear.attacks.signal.masking import masking_threshold
+from steadyear.attacks.signal.mdct import MDCT
 
 
 class Psychoacoustic(CoefficientBall):

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from attacks.balls.base import NormBall
-from attacks.balls.norms import L2
-from attacks.draws import Draws
-from attacks.sizes import l2_norm, per_clip
+from steadyear.attacks.balls.base import NormBall
+from steadyear.attacks.balls.norms import L2
+from steadyear.attacks.signal.sizes import l2_norm, per_clip
+from steadyear.foundation.random_streams import Draws
 
 
 class SNR(NormBall):

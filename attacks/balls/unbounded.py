@@ -7,9 +7,9 @@ from typing import Self
 
 from torch import Tensor
 
-from attacks.balls.base import Ball
-from attacks.draws import Draws
-from attacks.sizes import l2_norm
+from steadyear.attacks.balls.base import Ball
+from steadyear.attacks.signal.sizes import l2_norm
+from steadyear.foundation.random_streams import Draws
 
 
 class Unbounded(Ball):

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attacks.sizes import l2_norm, per_clip, snr_db
+from steadyear.attacks.signal.sizes import l2_norm, per_clip, snr_db
 
 Map = Callable[[Tensor], Tensor]
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attacks.domains.base import Domain
-from attacks.domains.transformations import Transformation
-from attacks.domains.waveform import waveforms
+from steadyear.attacks.domains.base import Domain
+from steadyear.attacks.domains.transformations import Transformation
+from steadyear.attacks.domains.waveform import waveforms
 
 
 class SemanticBox(Domain):

@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from attacks.domains.base import Domain
-from attacks.domains.waveform import waveforms
+from steadyear.attacks.domains.base import Domain
+from steadyear.attacks.domains.waveform import waveforms
 
 
 class SpectrogramDomain(Domain):
     """The standardised spectrogram behind a model's front end, for models that are given waveforms.
 
     The model must take spectrograms, too, and give the same prediction for them. What is found is
-    a spectrogram in z-units and no sound: ``attacks.realisability`` says how much of it a sound
+    a spectrogram in z-units and no sound: ``steadyear.attacks.evaluation.realisability`` says how much of it a sound
     can have.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from attacks.domains.base import Domain
+from steadyear.attacks.domains.base import Domain
 
 
 class WaveformDomain(Domain):

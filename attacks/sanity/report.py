@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attacks.sanity.evidence import Record, samples
-from attacks.sanity.registry import CHECKS, Check, Level
-from attacks.sanity.verdict import Finding, Skipped, Status, Verdict
+from steadyear.attacks.sanity.protocol.evidence import Record, samples
+from steadyear.attacks.sanity.protocol.registry import CHECKS, Check, Level
+from steadyear.attacks.sanity.protocol.verdict import Finding, Skipped, Status, Verdict
 
 UPPER_BOUND = "upper bound only"
 FORMAT = 1

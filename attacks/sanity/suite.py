@@ -9,23 +9,13 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from attacks.base import Attack, AttackResult
-from attacks.sanity import (  # noqa: F401  the checks enter themselves into the list
-    effort_checks,
-    given_checks,
-    gradient_checks,
-    gradient_free_checks,
-    model_checks,
-    planted_checks,
-    probe_checks,
-    result_checks,
-)
-from attacks.sanity.case import Case, found
-from attacks.sanity.evidence import Record, record
-from attacks.sanity.registry import CHECKS, Level, Scope
-from attacks.sanity.report import SanityReport, judged
-from attacks.sanity.watch import watched
-from attacks.views import Model
+from steadyear.attacks.core.attack import Attack, AttackResult
+from steadyear.attacks.core.views import Model
+from steadyear.attacks.sanity.protocol.case import Case, found
+from steadyear.attacks.sanity.protocol.evidence import Record, record
+from steadyear.attacks.sanity.protocol.registry import CHECKS, Level, Scope
+from steadyear.attacks.sanity.protocol.watch import watched
+from steadyear.attacks.sanity.report import SanityReport, judged
 
 CLIPS = {"free": 8, "full": 64}
 """Number of clips that checks with experiments of their own look at, per process."""

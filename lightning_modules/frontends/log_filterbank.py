@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lightning_modules.frontends.base import Frontend, Setting
-from lightning_modules.frontends.triangular_filterbank import triangular_filterbank
+from steadyear.lightning_modules.frontends.base import Frontend, Setting
+from steadyear.lightning_modules.frontends.triangular_filterbank import triangular_filterbank
 
 POWER_FLOOR = 1e-14
 """Added under the root of the magnitude; changes an output by less than 1e-7."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchaudio.functional import melscale_fbanks
 
-from lightning_modules.frontends.base import Frontend, Setting
+from steadyear.lightning_modules.frontends.base import Frontend, Setting
 
 MIN_POWER = 1e-10
 """Power below which the logarithm is cut: -100 dB."""

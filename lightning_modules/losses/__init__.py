@@ -1,5 +1,5 @@
 """Losses that give one value per clip as well as one per batch."""
 
-from lightning_modules.losses.asymmetric import AsymmetricLoss
+from steadyear.lightning_modules.losses.asymmetric import AsymmetricLoss
 
 __all__ = ["AsymmetricLoss"]

@@ -1,6 +1,6 @@
 """Figures of merit, equal for one process and many."""
 
-from lightning_modules.metrics.multilabel import (
+from steadyear.lightning_modules.metrics.multilabel import (
     AUROC,
     CMAP,
     ClipMean,
@@ -10,7 +10,7 @@ from lightning_modules.metrics.multilabel import (
     multilabel_scores,
     ranking_errors,
 )
-from lightning_modules.metrics.regression import RegressionMetrics, regression_scores
+from steadyear.lightning_modules.metrics.regression import RegressionMetrics, regression_scores
 
 __all__ = [
     "AUROC",

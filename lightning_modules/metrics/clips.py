@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_modules.metrics.repeats import first_of_each
+from steadyear.lightning_modules.metrics.repeats import first_of_each
 
 _BLOCK = 16
 """Classes that are copied at a time: one line of the processor's cache, and few beside the rest."""

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from lightning_modules.metrics.clips import Clips, labels
-from lightning_modules.metrics.multilabel_figures import figures, rankings, top_hits
-from lightning_modules.metrics.ranking import Thresholds, at_least, average_precision
-from lightning_modules.metrics.repeats import first_of_each
+from steadyear.lightning_modules.metrics.clips import Clips, labels
+from steadyear.lightning_modules.metrics.multilabel_figures import figures, rankings, top_hits
+from steadyear.lightning_modules.metrics.ranking import Thresholds, at_least, average_precision
+from steadyear.lightning_modules.metrics.repeats import first_of_each
 
 
 def multilabel_scores(

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_modules.metrics.clips import Clips, Floats, Mask
-from lightning_modules.metrics.ranking import (
+from steadyear.lightning_modules.metrics.clips import Clips, Floats, Mask
+from steadyear.lightning_modules.metrics.ranking import (
     Thresholds,
     area_under_roc,
     at_least,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from lightning_modules.metrics.repeats import first_of_each
+from steadyear.lightning_modules.metrics.repeats import first_of_each
 
 
 def pearson(prediction: Tensor, target: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from lightning_modules.networks.initialization import kaiming_normal
+from steadyear.lightning_modules.networks.initialization import kaiming_normal
 
 
 class LinearHead(nn.Module):

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.networks.bird_heads import check_rows
-from lightning_modules.networks.prototype_similarity import (
+from steadyear.lightning_modules.networks.bird_heads import check_rows
+from steadyear.lightning_modules.networks.prototype_similarity import (
     EPS,
     MaxSimilarity,
     best_places,

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from steadyear.compare.command import compare, main
-from steadyear.compare.summary import Summary
+from steadyear.compare.statistics.summary import Summary
 
 __all__ = ["Summary", "compare", "main"]

@@ -7,16 +7,10 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadyear.compare.corruptions import corruption_tables
-from steadyear.compare.evidence import terminal_tables
-from steadyear.compare.find import find_runs
-from steadyear.compare.groups import group
-from steadyear.compare.minimal_norm import minimal_norm_table
-from steadyear.compare.report import write_report
-from steadyear.compare.runs import read_run
-from steadyear.compare.sanity import upper_bounds
-from steadyear.compare.summary import Summary, summarize
-from steadyear.compare.text import (
+from steadyear.compare.load.find import find_runs
+from steadyear.compare.load.groups import group
+from steadyear.compare.load.runs import read_run
+from steadyear.compare.render.text import (
     WIDTH,
     format_table,
     grid,
@@ -24,6 +18,12 @@ from steadyear.compare.text import (
     overview,
     overview_caption,
 )
+from steadyear.compare.report import write_report
+from steadyear.compare.sections.corruptions import corruption_tables
+from steadyear.compare.sections.evidence import terminal_tables
+from steadyear.compare.sections.minimal_norm import minimal_norm_table
+from steadyear.compare.sections.sanity import upper_bounds
+from steadyear.compare.statistics.summary import Summary, summarize
 
 
 def compare(runs: Sequence[Path], out: Path) -> Summary:

@@ -11,15 +11,10 @@ from typing import Final
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from steadyear.compare.cells import budget_label
-from steadyear.compare.corruptions import corruption_tables
-from steadyear.compare.cost import cost_frame, cost_table
-from steadyear.compare.damage import damage_tables
-from steadyear.compare.damage_bars import DAMAGE
-from steadyear.compare.evidence import page_tables
-from steadyear.compare.figures import Picture, draw_all
-from steadyear.compare.minimal_norm import MINIMAL_NORM, minimal_norm_table
-from steadyear.compare.pages import (
+from steadyear.compare.figures.all import Picture, draw_all
+from steadyear.compare.figures.damage_bars import DAMAGE
+from steadyear.compare.load.cells import budget_label
+from steadyear.compare.render.pages import (
     Table,
     concept_table,
     grid_table,
@@ -29,22 +24,27 @@ from steadyear.compare.pages import (
     target_table,
     version_table,
 )
-from steadyear.compare.paper import (
+from steadyear.compare.scores.tasks import MULTILABEL, REGRESSION
+from steadyear.compare.sections.corruptions import corruption_tables
+from steadyear.compare.sections.cost import cost_frame, cost_table
+from steadyear.compare.sections.damage import damage_tables
+from steadyear.compare.sections.evidence import page_tables
+from steadyear.compare.sections.minimal_norm import MINIMAL_NORM, minimal_norm_table
+from steadyear.compare.sections.paper import (
     difference_frame,
     prediction_frame,
     study_frame,
     study_table,
 )
-from steadyear.compare.sanity import sanity_tables, with_labels
-from steadyear.compare.score_tables import (
+from steadyear.compare.sections.sanity import sanity_tables, with_labels
+from steadyear.compare.sections.score_tables import (
     clip_frame,
     robustness_table,
     score_frame,
     score_table,
 )
-from steadyear.compare.serialize import summary_json
-from steadyear.compare.summary import Summary
-from steadyear.compare.tasks import MULTILABEL, REGRESSION
+from steadyear.compare.sections.serialize import summary_json
+from steadyear.compare.statistics.summary import Summary
 
 STUDY_PICTURES: Final = ("differences", "predictions")
 CLASS_PICTURES: Final = ("classes", "clip-errors")

@@ -8,8 +8,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.birdset_archive import unpack
-from datamodules.birdset_layout import PRETRAINING, SHARDS
+from steadyear.datamodules.datasets.birdset.archive import unpack
+from steadyear.datamodules.datasets.birdset.layout import PRETRAINING, SHARDS
 from steadyear.download.hub import RemoteFile, Repository, free_bytes, gigabytes, require_space
 
 REPOSITORY = "DBD-research-group/BirdSet"

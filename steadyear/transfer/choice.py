@@ -8,10 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from attacks import Attack
-from lightning_modules.frontends.base import Frontend
-from steadyear.compare.cells import Cell, in_order
-from steadyear.compare.runs import Run
+from steadyear.attacks import Attack
+from steadyear.compare.load.cells import Cell, in_order
+from steadyear.compare.load.runs import Run
+from steadyear.lightning_modules.frontends.base import Frontend
 from steadyear.transfer.restore import CONFIG, System
 
 CLOSE: Final = 1e-4

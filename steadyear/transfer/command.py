@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadyear.compare.cells import Cell
-from steadyear.compare.find import find_runs
-from steadyear.compare.groups import group
-from steadyear.compare.runs import read_run
-from steadyear.compare.text import WIDTH, format_table
+from steadyear.compare.load.cells import Cell
+from steadyear.compare.load.find import find_runs
+from steadyear.compare.load.groups import group
+from steadyear.compare.load.runs import read_run
+from steadyear.compare.render.text import WIDTH, format_table
 from steadyear.transfer.choice import check_same_attack, check_same_scale, choose
 from steadyear.transfer.craft import transfer
 from steadyear.transfer.matrix import Matrix, matrix

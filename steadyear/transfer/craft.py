@@ -11,11 +11,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from attacks import Attack, Noise, prediction_of
-from callbacks.batches import clip_index
-from callbacks.clip_figures import ClipFigures
-from callbacks.robustness_table import Names
-from steadyear.compare.cells import Cell
+from steadyear.attacks import Attack, Noise, prediction_of
+from steadyear.callbacks.batches import clip_index
+from steadyear.callbacks.records.clip_figures import ClipFigures
+from steadyear.callbacks.records.robustness_table import Names
+from steadyear.compare.load.cells import Cell
 from steadyear.transfer.choice import attack_of
 from steadyear.transfer.restore import System
 

@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from steadyear.compare.figures import Picture
-from steadyear.compare.statistics import Spread
-from steadyear.compare.style import DPI, RC
-from steadyear.compare.text import MISSING
+from steadyear.compare.figures.all import Picture
+from steadyear.compare.render.style import DPI, RC
+from steadyear.compare.render.text import MISSING
+from steadyear.compare.statistics.spread import Spread
 from steadyear.transfer.matrix import CONTROL, ITSELF, Key, Matrix
 
 COLOURS = "YlGnBu"

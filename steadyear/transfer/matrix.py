@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from steadyear.compare.statistics import Spread
+from steadyear.compare.statistics.spread import Spread
 
 ITSELF: Final = "the target itself"
 CONTROL: Final = "random noise"

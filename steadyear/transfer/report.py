@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from callbacks.run_record import write_text
-from steadyear.compare.cells import Cell
-from steadyear.compare.figures import Picture
+from steadyear.compare.figures.all import Picture
+from steadyear.compare.load.cells import Cell
+from steadyear.foundation.atomic_files import write_text
 from steadyear.transfer.figures import draw_all
 from steadyear.transfer.matrix import Matrix
 from steadyear.transfer.tables import damage_table, share_table

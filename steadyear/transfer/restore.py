@@ -13,11 +13,11 @@ from jsonargparse import ArgumentError
 from lightning.pytorch import LightningDataModule, LightningModule, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser
 
-from callbacks import RobustnessEvaluation
-from steadyear.cli import SteadyEarCLI, run
-from steadyear.compare.runs import Run
-from steadyear.messages import is_misfit, plain
-from steadyear.runs import CHECKPOINTS
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.cli.lightning_cli import SteadyEarCLI, run
+from steadyear.cli.messages import is_misfit, plain
+from steadyear.compare.load.runs import Run
+from steadyear.runs.folders import CHECKPOINTS
 
 CONFIG: Final = "config-test.yaml"
 

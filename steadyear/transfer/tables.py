@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from steadyear.compare.pages import Table
-from steadyear.compare.text import show
+from steadyear.compare.render.pages import Table
+from steadyear.compare.render.text import show
 from steadyear.transfer.matrix import ITSELF, Matrix
 
 PAIRS: Final = (

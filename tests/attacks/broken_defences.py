@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks import PGD, Linf
+from steadyear.attacks import PGD, Linf
 
 CLIPS = 24
 

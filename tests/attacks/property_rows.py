@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import attacks
-from attacks import Attack, Ball, Objective
-from attacks.objectives import Distance
+from steadyear import attacks
+from steadyear.attacks import Attack, Ball, Objective
+from steadyear.attacks.objectives.base import Distance
 
 OUTPUTS, HELD = 5, 2
 

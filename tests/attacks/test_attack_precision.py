@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import BIM, FGSM, L2, PGD, AttackResult, CrossEntropy, Linf, Noise, View
+from steadyear.attacks import BIM, FGSM, L2, PGD, AttackResult, CrossEntropy, Linf, Noise, View
 
 
 class Output(NamedTuple):

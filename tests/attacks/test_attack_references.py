@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import BIM, FGSM, L2, PGD, CrossEntropy, Linf
+from steadyear.attacks import BIM, FGSM, L2, PGD, CrossEntropy, Linf
 
 EPS = {"linf": 0.05, "l2": 0.4}
 BALLS = {"linf": Linf, "l2": L2}

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import attacks
-from attacks import (
+from steadyear import attacks
+from steadyear.attacks import (
     APGD,
     BIM,
     DDN,

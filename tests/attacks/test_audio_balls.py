@@ -12,8 +12,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor, nn
 
-from attacks import APGD, BIM, FGSM, FMN, MIFGSM, PGD, AbsoluteError, Draws, Noise, snr_db
-from attacks.balls import SNR, FrequencyMask, NormBall, Psychoacoustic
+from steadyear.attacks import APGD, BIM, FGSM, FMN, MIFGSM, PGD, AbsoluteError, Draws, Noise, snr_db
+from steadyear.attacks.balls import SNR, FrequencyMask, NormBall, Psychoacoustic
 
 RATE = 8000
 TIME = 803

@@ -13,7 +13,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     DDN,
     FGSM,
@@ -30,10 +30,10 @@ from attacks import (
     SquaredError,
     robust_curve,
 )
-from attacks.batch_objectives import BatchCorrelation, ClassRanking
-from attacks.sanity import sanity_report
-from attacks.sanity.case import Case
-from attacks.sanity.gradient_checks import finite_differences
+from steadyear.attacks.objectives.batch import BatchCorrelation, ClassRanking
+from steadyear.attacks.sanity import sanity_report
+from steadyear.attacks.sanity.checks.gradient import finite_differences
+from steadyear.attacks.sanity.protocol.case import Case
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_outputs_without_variation_count_as_zero(values) -> None:
 def test_sharp_class_ranking_is_one_minus_the_average_precision_of_scikit_learn(
     values, monkeypatch
 ) -> None:
-    monkeypatch.setattr("attacks.batch_objectives._STEEPNESS", 1e6)
+    monkeypatch.setattr("steadyear.attacks.objectives.batch._STEEPNESS", 1e6)
     logits, target = values[0], labels(9, 4)
     expected = 1 - average_precision_score(target, logits, average="macro")
     np.testing.assert_allclose(ClassRanking()(logits, target), np.full(9, expected), rtol=1e-9)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     EOT,
     PGD,
@@ -19,9 +19,13 @@ from attacks import (
     Transfer,
     View,
     WorstOf,
-    batching,
 )
-from attacks.batching import attack_in_batches, bytes_per_clip, fitting_batch_size
+from steadyear.attacks.evaluation import batching
+from steadyear.attacks.evaluation.batching import (
+    attack_in_batches,
+    bytes_per_clip,
+    fitting_batch_size,
+)
 
 
 class Answer(NamedTuple):

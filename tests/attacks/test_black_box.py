@@ -7,10 +7,9 @@ import math
 
 import pytest
 import torch
-from small_classifier import digits, linear, norms
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     L2,
     AbsoluteError,
     CrossEntropy,
@@ -21,8 +20,9 @@ from attacks import (
     OutputLoss,
     SquaredError,
 )
-from attacks.hop_skip_jump import HopSkipJump
-from attacks.nes import NES
+from steadyear.attacks.black_box.hop_skip_jump import HopSkipJump
+from steadyear.attacks.black_box.nes import NES
+from tests.attacks.small_classifier import digits, linear, norms
 
 BALLS = pytest.mark.parametrize("ball", [Linf, L2])
 

@@ -7,11 +7,11 @@ import math
 
 import pytest
 import torch
-from small_classifier import digits, linear, norms
 from torch import nn
 
-from attacks import L2, AbsoluteError, CrossEntropy, Linf, MinimalNorm, OutputLoss
-from attacks.carlini_wagner import CarliniWagner
+from steadyear.attacks import L2, AbsoluteError, CrossEntropy, Linf, MinimalNorm, OutputLoss
+from steadyear.attacks.minimal_norm.carlini_wagner import CarliniWagner
+from tests.attacks.small_classifier import digits, linear, norms
 
 
 @pytest.mark.parametrize("given", [True, False])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import APGD, DLR, FMN, CrossEntropy, Linf, Margin, TargetedDLR
+from steadyear.attacks import APGD, DLR, FMN, CrossEntropy, Linf, Margin, TargetedDLR
 
 
 @pytest.fixture

@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import BIM, FGSM, L2, PGD, AbsoluteError, Draws, Linf, Noise, Objective, SquaredError
+from steadyear.attacks import (
+    BIM,
+    FGSM,
+    L2,
+    PGD,
+    AbsoluteError,
+    Draws,
+    Linf,
+    Noise,
+    Objective,
+    SquaredError,
+)
 
 DUAL = {Linf: 1, L2: 2}
 BALLS = pytest.mark.parametrize("ball", [Linf, L2])

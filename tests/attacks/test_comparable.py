@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks import (
+from steadyear.attacks import (
     EOT,
     L1,
     L2,
@@ -29,8 +29,8 @@ from attacks import (
     WaveformDomain,
     WorstOf,
 )
-from attacks.comparable import comparable, same_perturbations
-from attacks.domains import Domain
+from steadyear.attacks.domains import Domain
+from steadyear.attacks.ensembles.comparable import comparable, same_perturbations
 
 RATE = 1000
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     BIM,
     EOT,
     FGSM,

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import FGSM, PGD, Linf, SignAdam, View, attack_mode
-from attacks.crafting import fold_batch_norm
-from lightning_modules import A2E, AudioVGG, RegressionModule
+from steadyear.attacks import FGSM, PGD, Linf, SignAdam, View, attack_mode
+from steadyear.attacks.core.crafting import fold_batch_norm
+from steadyear.lightning_modules import A2E, AudioVGG, RegressionModule
 
 SHAPE = (1, 24, 16)
 
@@ -164,7 +164,7 @@ def test_the_attack_is_the_same_as_without_folding(attack, monkeypatch):
     target = prediction + 0.3 * prediction.std() * torch.randn_like(prediction)
     found = attack(model, x, target).perturbation
     assert found.abs().max() > 0
-    monkeypatch.setattr("attacks.crafting.fold_batch_norm", lambda model: model)
+    monkeypatch.setattr("steadyear.attacks.core.crafting.fold_batch_norm", lambda model: model)
     torch.testing.assert_close(found, attack(model, x, target).perturbation, rtol=0, atol=1e-9)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     FGSM,
     PGD,

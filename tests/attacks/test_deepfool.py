@@ -7,10 +7,9 @@ import math
 
 import pytest
 import torch
-from small_classifier import digits, linear, norms
 from torch import nn
 
-from attacks import (
+from steadyear.attacks import (
     L2,
     AbsoluteError,
     CrossEntropy,
@@ -20,7 +19,8 @@ from attacks import (
     OutputLoss,
     View,
 )
-from attacks.deepfool import DeepFool
+from steadyear.attacks.minimal_norm.deepfool import DeepFool
+from tests.attacks.small_classifier import digits, linear, norms
 
 DUAL = {Linf: 1, L2: 2}
 BALLS = pytest.mark.parametrize("ball", [Linf, L2])

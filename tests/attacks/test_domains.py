@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import FGSM, PGD, Linf, Universal, View
-from attacks.balls import SNR, FrequencyMask, Psychoacoustic
-from attacks.domains import SemanticBox, SpectrogramDomain, WaveformDomain, realise
-from attacks.domains.transformations import Gain
-from attacks.realisability import realisability_gap
+from steadyear.attacks import FGSM, PGD, Linf, Universal, View
+from steadyear.attacks.balls import SNR, FrequencyMask, Psychoacoustic
+from steadyear.attacks.domains import SemanticBox, SpectrogramDomain, WaveformDomain, realise
+from steadyear.attacks.domains.transformations import Gain
+from steadyear.attacks.evaluation.realisability import realisability_gap
 
 RATE = 8000
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     DLR,
     FMN,
@@ -26,8 +26,8 @@ from attacks import (
     SquaredError,
     View,
 )
-from attacks.ensemble_parts import WithSuccess, Worst
-from attacks.ensemble_plans import PLANS
+from steadyear.attacks.ensembles.parts import WithSuccess, Worst
+from steadyear.attacks.ensembles.plans import PLANS
 
 TASKS = ("regression", "multilabel", "multiclass")
 TASK = pytest.mark.parametrize("task", TASKS)

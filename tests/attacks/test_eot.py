@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     BIM,
     FMN,
@@ -20,7 +20,7 @@ from attacks import (
     View,
     WorstOf,
 )
-from attacks.eot import EOT
+from steadyear.attacks.ensembles.eot import EOT
 
 
 class Noisy(nn.Module):

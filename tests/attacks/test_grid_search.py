@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from attacks import L2, Linf
-from attacks.grid_search import GridSearch
-from attacks.random_search import RandomSearch
+from steadyear.attacks import L2, Linf
+from steadyear.attacks.black_box.grid_search import GridSearch
+from steadyear.attacks.black_box.random_search import RandomSearch
 
 PEAKS = torch.tensor([[0.5, -0.25], [-0.5, 0.5], [0.31, 0.12]])
 TARGET = torch.zeros(3, 1)

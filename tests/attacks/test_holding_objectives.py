@@ -9,10 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks import APGD, PGD, AbsoluteError, CrossEntropy, Linf, Shift, SquaredError, View
-from attacks.batch_objectives import BatchCorrelation
-from attacks.holding_objectives import WhileHolding
-from attacks.objectives import Distance
+from steadyear.attacks import (
+    APGD,
+    PGD,
+    AbsoluteError,
+    CrossEntropy,
+    Linf,
+    Shift,
+    SquaredError,
+    View,
+)
+from steadyear.attacks.objectives.base import Distance
+from steadyear.attacks.objectives.batch import BatchCorrelation
+from steadyear.attacks.objectives.constrained import WhileHolding
 
 OUTPUT_FIRST = View(field=["prediction", "concepts"])
 CONCEPTS_FIRST = View(field=["concepts", "prediction"])

@@ -11,10 +11,9 @@ import pytest
 import torch
 from foolbox.attacks.fast_minimum_norm import project_onto_l1_ball
 from scipy.optimize import minimize
-from small_classifier import digits, norms
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     BIM,
     FGSM,
@@ -26,7 +25,8 @@ from attacks import (
     Noise,
     SquaredError,
 )
-from attacks.balls.l1 import L1, largest, shrunk
+from steadyear.attacks.balls.l1 import L1, largest, shrunk
+from tests.attacks.small_classifier import digits, norms
 
 INDEX = torch.arange(6)
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     AbsoluteError,
     HideLabels,

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     DDN,
     FMN,
     L2,

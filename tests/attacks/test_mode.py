@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import BIM, FGSM, L2, PGD, Linf, Noise, SquaredError, View, attack_mode
+from steadyear.attacks import BIM, FGSM, L2, PGD, Linf, Noise, SquaredError, View, attack_mode
 
 ATTACKS = {
     "pgd": lambda **more: PGD(Linf(0.1), steps=3, restarts=2, **more),

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from sklearn.metrics import log_loss
 from torch import nn
 
-from attacks import (
+from steadyear.attacks import (
     FGSM,
     PGD,
     EmbeddingDissimilarity,

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     BIM,
     FGSM,
     L2,

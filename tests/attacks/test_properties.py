@@ -18,7 +18,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from property_rows import (
+from torch import Tensor, nn
+
+from steadyear import attacks
+from steadyear.attacks import Attack, Ball, Objective
+from steadyear.attacks.ensembles.plans import PLANS
+from steadyear.foundation.random_streams import Draws
+from steadyear.lightning_modules import LogFilterbank, LogMel
+from tests.attacks.property_rows import (
     BALLS,
     EXCEPTED,
     OBJECTIVES,
@@ -28,13 +35,6 @@ from property_rows import (
     ObjectiveRow,
     SolverRow,
 )
-from torch import Tensor, nn
-
-import attacks
-from attacks import Attack, Ball, Objective
-from attacks.draws import Draws
-from attacks.ensemble_plans import PLANS
-from lightning_modules import LogFilterbank, LogMel
 
 EXAMPLES = int(os.environ.get("STEADYEAR_EXAMPLES", "1"))
 """Cases of every ball and solver, each with all objectives; raise it to search further."""

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import PGD, Linf, View
-from attacks.prototype_objectives import OwnPrototypes
-from lightning_modules import AudioProtoPNetHead, MultiLabelModule
+from steadyear.attacks import PGD, Linf, View
+from steadyear.attacks.objectives.prototypes import OwnPrototypes
+from steadyear.lightning_modules import AudioProtoPNetHead, MultiLabelModule
 
 ACTIVATIONS = View(field="prototype_activations")
 K = 2

@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy.fft import dct
 
-from attacks.balls import Psychoacoustic
-from attacks.balls.masking import bark, masking_threshold, threshold_in_quiet
-from attacks.balls.mdct import MDCT
-from attacks.balls.memo import OncePerTensor
+from steadyear.attacks.balls import Psychoacoustic
+from steadyear.attacks.signal.masking import bark, masking_threshold, threshold_in_quiet
+from steadyear.attacks.signal.mdct import MDCT
+from steadyear.attacks.signal.memo import OncePerTensor
 
 RATE, BINS = 16000, 256
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks.crafting import fold_batch_norm
-from attacks.rectified import RectifiedConv2d
+from steadyear.attacks.core.crafting import fold_batch_norm
+from steadyear.attacks.core.rectified import RectifiedConv2d
 
 CONVOLUTIONS = {
     "plain": lambda: nn.Conv2d(3, 5, 3),

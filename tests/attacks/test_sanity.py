@@ -7,13 +7,11 @@ import json
 import math
 from functools import partial
 
-import broken_defences as broken
 import pytest
 import torch
-from broken_defences import clips, trained
 from torch import nn
 
-from attacks import (
+from steadyear.attacks import (
     FGSM,
     L2,
     PGD,
@@ -25,8 +23,10 @@ from attacks import (
     SignAdam,
     SquaredError,
 )
-from attacks.sanity import CHECKS, Sanity, Status, sanity_report
-from attacks.sanity.report import judged
+from steadyear.attacks.sanity import CHECKS, Sanity, Status, sanity_report
+from steadyear.attacks.sanity.report import judged
+from tests.attacks import broken_defences as broken
+from tests.attacks.broken_defences import clips, trained
 
 BUDGETS = [0.1, 0.3]
 TASKS = ("regression", "classes", "labels")

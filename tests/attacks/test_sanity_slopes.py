@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import broken_defences as broken
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks import PGD, EmbeddingDissimilarity, Linf, SquaredError, View
-from attacks.sanity import Finding, Status, sanity_report
-from attacks.sanity.case import Case, Found
-from attacks.sanity.result_checks import silent_success
+from steadyear.attacks import PGD, EmbeddingDissimilarity, Linf, SquaredError, View
+from steadyear.attacks.sanity import Finding, Status, sanity_report
+from steadyear.attacks.sanity.checks.result import silent_success
+from steadyear.attacks.sanity.protocol.case import Case, Found
+from tests.attacks import broken_defences as broken
 
 BUDGETS = [1e-3, 1e-2, 0.1]
 

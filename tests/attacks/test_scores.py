@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from attacks import robustness_scores, root_mean_squared_error, score_robustness
-from attacks.scores import deformation_robustness, performance_robustness, total_robustness
+from steadyear.attacks import robustness_scores, root_mean_squared_error, score_robustness
+from steadyear.attacks.evaluation.scores import (
+    deformation_robustness,
+    performance_robustness,
+    total_robustness,
+)
 
 
 def test_scores_equal_the_reference(shared_data):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     BIM,
     FGSM,
@@ -24,9 +24,9 @@ from attacks import (
     SquaredError,
     View,
 )
-from attacks.balls.memo import OncePerTensor
-from attacks.draws import Draws
-from attacks.sanity.watch import watched
+from steadyear.attacks.sanity.protocol.watch import watched
+from steadyear.attacks.signal.memo import OncePerTensor
+from steadyear.foundation.random_streams import Draws
 
 BALLS = pytest.mark.parametrize("ball", [Linf(0.8), L2(3.0)], ids=str)
 ATTACKS = {

@@ -10,11 +10,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from attacks import APGD, PGD, Linf, Noise, Square, View
-from attacks.domains import SemanticBox
-from attacks.domains import transformations as change
-from attacks.domains.transformations.noise import coloured_noise
-from attacks.domains.transformations.resampling import read_at
+from steadyear.attacks import APGD, PGD, Linf, Noise, Square, View
+from steadyear.attacks.domains import SemanticBox
+from steadyear.attacks.domains import transformations as change
+from steadyear.attacks.domains.transformations.noise import coloured_noise
+from steadyear.attacks.domains.transformations.resampling import read_at
 
 RATE = 8000
 ROOT = Path(__file__).resolve().parents[2]

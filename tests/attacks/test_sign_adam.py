@@ -11,7 +11,7 @@ import torch
 from scipy.stats import pearsonr
 from torch import Tensor, nn
 
-from attacks import PGD, Linf, Noise, SignAdam, Unbounded, View, output_correlation
+from steadyear.attacks import PGD, Linf, Noise, SignAdam, Unbounded, View, output_correlation
 
 STEPS, RATE = 60, 0.02
 

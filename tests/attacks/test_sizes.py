@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attacks import L2, Linf, l2_norm, linf_norm, snr_db
+from steadyear.attacks import L2, Linf, l2_norm, linf_norm, snr_db
 
 
 @pytest.fixture

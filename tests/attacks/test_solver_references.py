@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks import APGD, DLR, L2, MIFGSM, NIFGSM, CrossEntropy, Linf, Margin, Square
+from steadyear.attacks import APGD, DLR, L2, MIFGSM, NIFGSM, CrossEntropy, Linf, Margin, Square
 
 EPS = {"linf": 0.06, "l2": 0.5}
 WIDE = {"linf": 0.18, "l2": 1.3}

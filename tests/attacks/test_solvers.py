@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     APGD,
     BIM,
     L2,
@@ -26,8 +26,8 @@ from attacks import (
     SquaredError,
     Unbounded,
 )
-from attacks.auto_pgd import checkpoints
-from attacks.square import _bump, _window
+from steadyear.attacks.black_box.square import _bump, _window
+from steadyear.attacks.gradient.auto_pgd import checkpoints
 
 BALLS = pytest.mark.parametrize("ball", [Linf(0.2), L2(2.0)], ids=str)
 MAKE = {

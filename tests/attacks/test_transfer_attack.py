@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import FMN, L2, PGD, EmbeddingDissimilarity, Linf, SquaredError, View
-from attacks.sanity.watch import watched
-from attacks.transfer import Transfer
+from steadyear.attacks import FMN, L2, PGD, EmbeddingDissimilarity, Linf, SquaredError, View
+from steadyear.attacks.ensembles.transfer import Transfer
+from steadyear.attacks.sanity.protocol.watch import watched
 
 
 @pytest.fixture

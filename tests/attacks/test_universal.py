@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_classifier import digits
 from torch import Tensor, nn
 
-from attacks import L2, PGD, Ball, CrossEntropy, Linf, Noise, Shift, SquaredError, View
-from attacks.universal import Universal
+from steadyear.attacks import L2, PGD, Ball, CrossEntropy, Linf, Noise, Shift, SquaredError, View
+from steadyear.attacks.gradient.universal import Universal
+from tests.attacks.small_classifier import digits
 
 BALLS = pytest.mark.parametrize("ball", [Linf(0.2), L2(1.2)], ids=str)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import FGSM, L2, PGD, Linf, Noise, View, inject, prediction_of
+from steadyear.attacks import FGSM, L2, PGD, Linf, Noise, View, inject, prediction_of
 
 
 class Output(NamedTuple):

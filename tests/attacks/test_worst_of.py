@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from attacks import (
+from steadyear.attacks import (
     FGSM,
     L1,
     L2,
@@ -21,12 +21,12 @@ from attacks import (
     View,
     robust_curve,
 )
-from attacks.balls import FrequencyMask
-from attacks.batch_objectives import BatchCorrelation
-from attacks.domains import SemanticBox
-from attacks.domains.transformations import Gain
-from attacks.objectives import Distance
-from attacks.worst_of import WorstOf
+from steadyear.attacks.balls import FrequencyMask
+from steadyear.attacks.domains import SemanticBox
+from steadyear.attacks.domains.transformations import Gain
+from steadyear.attacks.ensembles.worst_of import WorstOf
+from steadyear.attacks.objectives.base import Distance
+from steadyear.attacks.objectives.batch import BatchCorrelation
 
 
 @pytest.fixture

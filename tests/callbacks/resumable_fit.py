@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import foreign_modules as foreign
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from attacks import PGD, Linf
-from callbacks import AdversarialTraining, EpochSeed, Madry
+from steadyear.attacks import PGD, Linf
+from steadyear.callbacks import AdversarialTraining, EpochSeed, Madry
+from tests.callbacks import foreign_modules as foreign
 
 
 class Killed(Callback):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import foreign_modules as foreign
 import pytest
 import torch
 import torch.nn.functional as F
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from attacks import FGSM, Linf
-from callbacks import AdditionalStep, AdversarialTraining
+from steadyear.attacks import FGSM, Linf
+from steadyear.callbacks import AdditionalStep, AdversarialTraining
+from tests.callbacks import foreign_modules as foreign
 
 ATTACK = FGSM(Linf(0.3))
 

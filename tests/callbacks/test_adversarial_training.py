@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 
-import foreign_modules as foreign
 import pandas as pd
 import pytest
 import torch
@@ -14,8 +13,15 @@ from lightning.pytorch import Callback
 from torch import nn
 from torch.utils.data import DataLoader
 
-from attacks import FGSM, PGD, Linf, View
-from callbacks import AdditionalStep, AdversarialTraining, BatchKeys, Madry, RobustnessEvaluation
+from steadyear.attacks import FGSM, PGD, Linf, View
+from steadyear.callbacks import (
+    AdditionalStep,
+    AdversarialTraining,
+    BatchKeys,
+    Madry,
+    RobustnessEvaluation,
+)
+from tests.callbacks import foreign_modules as foreign
 
 KEYS = BatchKeys("sound", "rating")
 MODULES = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import foreign_modules as foreign
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,10 +12,11 @@ from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.utils.data import DataLoader
 
-from attacks import APGD, PGD, Noise
-from attacks.balls import L1, SNR, FrequencyMask, Psychoacoustic
-from callbacks import RobustnessEvaluation
-from lightning_modules import A2M2E, LogMel, RegressionModule
+from steadyear.attacks import APGD, PGD, Noise
+from steadyear.attacks.balls import L1, SNR, FrequencyMask, Psychoacoustic
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.lightning_modules import A2M2E, LogMel, RegressionModule
+from tests.callbacks import foreign_modules as foreign
 
 RATE = 800
 BUDGETS = [0.01, 0.1]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from callbacks import BatchKeys
-from callbacks.batches import clip_index
+from steadyear.callbacks import BatchKeys
+from steadyear.callbacks.batches import clip_index
 
 X, Y, OTHER = torch.zeros(2), torch.ones(2), torch.full((2,), 5.0)
 

@@ -6,7 +6,6 @@ import json
 import random
 from functools import partial
 
-import foreign_modules as foreign
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -16,13 +15,14 @@ from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.utils.data import DataLoader
 
-from attacks import PGD, Linf, Noise, View
-from callbacks import RobustnessEvaluation
-from callbacks.contributions import average_contributions
-from callbacks.media import flat_table
-from callbacks.probe import fit_probe
-from callbacks.robustness_table import Names
-from lightning_modules import A2B2E, A2E, A2M2E, RegressionModule
+from steadyear.attacks import PGD, Linf, Noise, View
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.callbacks.attribution.contributions import average_contributions
+from steadyear.callbacks.attribution.probe import fit_probe
+from steadyear.callbacks.evaluation.media import flat_table
+from steadyear.callbacks.records.robustness_table import Names
+from steadyear.lightning_modules import A2B2E, A2E, A2M2E, RegressionModule
+from tests.callbacks import foreign_modules as foreign
 
 CONCEPTS = ["melody", "rhythm", "minor"]
 

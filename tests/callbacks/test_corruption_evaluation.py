@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-import foreign_modules as foreign
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,9 +13,10 @@ from sklearn.metrics import average_precision_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from callbacks.batches import BatchKeys
-from callbacks.corruption_evaluation import CorruptionEvaluation
-from lightning_modules import MultiLabelModule
+from steadyear.callbacks.batches import BatchKeys
+from steadyear.callbacks.evaluation.corruption import CorruptionEvaluation
+from steadyear.lightning_modules import MultiLabelModule
+from tests.callbacks import foreign_modules as foreign
 
 CLIPS, CLASSES, TIME, RATE = 13, 4, 300, 8000
 SEVERITIES = (1, 3)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from callbacks import EpochSeed
+from steadyear.callbacks import EpochSeed
 
 
 def draw(seed, epoch, rank):

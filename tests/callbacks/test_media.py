@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from attacks import FGSM, AttackResult, Linf
-from callbacks.media import Media, flat_table, spectrogram_panels
-from callbacks.robustness_table import Cell, Names
+from steadyear.attacks import FGSM, AttackResult, Linf
+from steadyear.callbacks.evaluation.media import Media, flat_table, spectrogram_panels
+from steadyear.callbacks.records.robustness_table import Cell, Names
 
 
 def result(clips, eps):

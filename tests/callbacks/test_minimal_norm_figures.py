@@ -13,8 +13,8 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from attacks import FMN, L1, L2, PGD, AbsoluteError, Linf, SignAdam
-from callbacks import RobustnessEvaluation
+from steadyear.attacks import FMN, L1, L2, PGD, AbsoluteError, Linf, SignAdam
+from steadyear.callbacks import RobustnessEvaluation
 
 
 class Linear(LightningModule):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import foreign_modules as foreign
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,9 +10,18 @@ from sklearn.metrics import average_precision_score, label_ranking_average_preci
 from torch import nn
 from torch.utils.data import DataLoader
 
-from attacks import FGSM, PGD, Linf, MultiLabelObjective, Noise, OutputLoss, robustness_scores
-from callbacks import RobustnessEvaluation
-from lightning_modules import AsymmetricLoss, MultiLabelModule
+from steadyear.attacks import (
+    FGSM,
+    PGD,
+    Linf,
+    MultiLabelObjective,
+    Noise,
+    OutputLoss,
+    robustness_scores,
+)
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.lightning_modules import AsymmetricLoss, MultiLabelModule
+from tests.callbacks import foreign_modules as foreign
 
 CLIPS, CLASSES = 33, 5
 BUDGETS = [0.0, 0.4]

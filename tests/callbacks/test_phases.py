@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from callbacks import WarmPhase
+from steadyear.callbacks import WarmPhase
 
 
 class Model(LightningModule):

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pandas as pd
 import torch
 
-from callbacks import PredictionTable
-from callbacks import predictions as module
+from steadyear.callbacks import PredictionTable
+from steadyear.callbacks.evaluation import predictions as module
 
 
 def test_clips_without_an_index_keep_apart_in_two_processes(tmp_path, monkeypatch):

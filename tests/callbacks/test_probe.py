@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from callbacks.probe import PENALTIES, Probe, fit_probe
+from steadyear.callbacks.attribution.probe import PENALTIES, Probe, fit_probe
 
 
 def data(clips, features, noise, seed=0):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import foreign_modules as foreign
 import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -11,10 +10,11 @@ from matplotlib.image import imread
 from torch import nn
 from torch.utils.data import DataLoader
 
-from callbacks import PrototypeFigures
-from callbacks.prototype_figures import draw_prototypes
-from callbacks.robustness_table import Names
-from lightning_modules import AudioProtoPNetHead, ConvNeXtHead, MultiLabelModule
+from steadyear.callbacks import PrototypeFigures
+from steadyear.callbacks.prototypes.figures import draw_prototypes
+from steadyear.callbacks.records.robustness_table import Names
+from steadyear.lightning_modules import AudioProtoPNetHead, ConvNeXtHead, MultiLabelModule
+from tests.callbacks import foreign_modules as foreign
 
 
 class Features(nn.Module):

@@ -8,9 +8,9 @@ from lightning.pytorch import Callback, LightningDataModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from callbacks import PrototypePush
-from callbacks.prototype_push import push_prototypes
-from lightning_modules import A2E, AudioProtoPNetHead, MultiLabelModule
+from steadyear.callbacks import PrototypePush
+from steadyear.callbacks.prototypes.push import push_prototypes
+from steadyear.lightning_modules import A2E, AudioProtoPNetHead, MultiLabelModule
 
 CLASSES, PER_CLASS, CHANNELS = 3, 2, 6
 

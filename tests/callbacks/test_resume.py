@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from resumable_fit import fit
 
-from callbacks import AdditionalStep
+from steadyear.callbacks import AdditionalStep
+from tests.callbacks.resumable_fit import fit
 
 HERE = Path(__file__).resolve().parent
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import foreign_modules as foreign
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -17,9 +16,10 @@ from sklearn.metrics import mean_absolute_error, r2_score
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from attacks import FGSM, L2, PGD, EmbeddingDissimilarity, Linf, Noise, View
-from callbacks import BatchKeys, RobustnessEvaluation
-from lightning_modules import A2M2E, LogMel, RegressionModule
+from steadyear.attacks import FGSM, L2, PGD, EmbeddingDissimilarity, Linf, Noise, View
+from steadyear.callbacks import BatchKeys, RobustnessEvaluation
+from steadyear.lightning_modules import A2M2E, LogMel, RegressionModule
+from tests.callbacks import foreign_modules as foreign
 
 BUDGETS = [0.3, 0.1]
 CELLS = [(name, budget) for name in ("noise", "fgsm", "pgd") for budget in sorted(BUDGETS)]
@@ -256,7 +256,7 @@ def test_a_failed_write_keeps_the_old_table(run, tmp_path, monkeypatch):
 
     path = tmp_path / "robustness.parquet"
     path.write_text("old")
-    monkeypatch.setattr("callbacks.robustness_table.pq.write_table", fail)
+    monkeypatch.setattr("steadyear.callbacks.records.robustness_table.pq.write_table", fail)
     with pytest.raises(OSError, match="disk full"):
         evaluate(tmp_path)
     assert path.read_text() == "old"
@@ -284,7 +284,7 @@ def test_foreign_batches_may_differ_in_size(tmp_path):
 
 
 def test_classes_are_scored_by_their_error_rate(tmp_path):
-    from attacks import CrossEntropy
+    from steadyear.attacks import CrossEntropy
 
     x, y = foreign.tensors(33)
     loader = DataLoader(TensorDataset(x, (y[:, 0] > 0).long()), batch_size=8)

@@ -6,7 +6,6 @@ import csv
 import json
 from types import SimpleNamespace
 
-import foreign_modules as foreign
 import matplotlib.image
 import numpy as np
 import pandas as pd
@@ -18,12 +17,13 @@ import yaml
 from lightning.pytorch import LightningDataModule
 from torch import nn
 from torch.utils.data import DataLoader
-from wandb_file import OfflineRun
 
-from attacks import FGSM, Linf, View
-from callbacks import RobustnessEvaluation, RunCSVLogger, RunRecord, RunWandbLogger
-from callbacks.run_loggers import logged_in
-from lightning_modules import A2M2E, LogMel, RegressionModule
+from steadyear.attacks import FGSM, Linf, View
+from steadyear.callbacks import RobustnessEvaluation, RunCSVLogger, RunRecord, RunWandbLogger
+from steadyear.callbacks.logging.run_loggers import logged_in
+from steadyear.lightning_modules import A2M2E, LogMel, RegressionModule
+from tests.callbacks import foreign_modules as foreign
+from tests.callbacks.wandb_file import OfflineRun
 
 
 def rows(folder):

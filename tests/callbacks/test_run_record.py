@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
-import foreign_modules as foreign
 import pytest
 import torch
 import yaml
 from lightning.pytorch import Callback
 
-from callbacks import RunRecord
-from callbacks.run_record import write_text
+from steadyear.callbacks import RunRecord
+from steadyear.callbacks.logging.run_record import write_text
+from tests.callbacks import foreign_modules as foreign
 
 PARSER = SimpleNamespace(dump=lambda config, skip_none: yaml.safe_dump(config))
 
@@ -91,7 +91,7 @@ class Tick(Callback):
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr("callbacks.run_record.time", clock)
+    monkeypatch.setattr("steadyear.callbacks.logging.run_record.time", clock)
     return clock
 
 

@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 
-import foreign_modules as foreign
 import pandas as pd
 import pytest
 import torch
@@ -14,15 +13,16 @@ import wandb
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import WandbLogger
 from torch.utils.data import DataLoader, TensorDataset
-from wandb_file import OfflineRun, records
 
-from attacks import FGSM, PGD, CrossEntropy, Linf, Noise
-from callbacks import RobustnessEvaluation
-from callbacks.relatives import with_weights
-from callbacks.robustness import aggregate
-from callbacks.sanity import worst_case
-from callbacks.sanity_training import OverfittingCheck
-from callbacks.worst_cases import worst_cases
+from steadyear.attacks import FGSM, PGD, CrossEntropy, Linf, Noise
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.callbacks.evaluation.robustness import aggregate
+from steadyear.callbacks.records.worst_cases import worst_cases
+from steadyear.callbacks.sanity.relatives import with_weights
+from steadyear.callbacks.sanity.report import worst_case
+from steadyear.callbacks.training.overfitting_check import OverfittingCheck
+from tests.callbacks import foreign_modules as foreign
+from tests.callbacks.wandb_file import OfflineRun, records
 
 BUDGETS = [0.05, 0.2]
 

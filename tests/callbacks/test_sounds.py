@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import foreign_modules as foreign
 import pandas as pd
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from attacks import FGSM, PGD, Linf, View
-from attacks.domains import SemanticBox, SpectrogramDomain, WaveformDomain
-from attacks.domains.transformations import Gain
-from attacks.realisability import realisability_gap
-from callbacks import RobustnessEvaluation
-from callbacks.batches import BatchKeys
-from callbacks.media import Media
-from callbacks.realisability import RealisabilityGap
-from callbacks.robustness_table import Cell
-from callbacks.sounds import as_sound
+from steadyear.attacks import FGSM, PGD, Linf, View
+from steadyear.attacks.domains import SemanticBox, SpectrogramDomain, WaveformDomain
+from steadyear.attacks.domains.transformations import Gain
+from steadyear.attacks.evaluation.realisability import realisability_gap
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.callbacks.batches import BatchKeys
+from steadyear.callbacks.evaluation.media import Media
+from steadyear.callbacks.evaluation.realisability import RealisabilityGap
+from steadyear.callbacks.evaluation.sounds import as_sound
+from steadyear.callbacks.records.robustness_table import Cell
+from tests.callbacks import foreign_modules as foreign
 
 RATE, CLIPS = 8000, 5
 

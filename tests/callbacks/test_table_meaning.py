@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 
-import foreign_modules as foreign
 import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from attacks import FGSM, L2, Linf, Noise
-from callbacks import RobustnessEvaluation
-from callbacks.robustness_table import Names
-from lightning_modules import A2B2E, A2E, A2M2E, BirdSetLogMel, MultiLabelModule, RegressionModule
+from steadyear.attacks import FGSM, L2, Linf, Noise
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.callbacks.records.robustness_table import Names
+from steadyear.lightning_modules import (
+    A2B2E,
+    A2E,
+    A2M2E,
+    BirdSetLogMel,
+    MultiLabelModule,
+    RegressionModule,
+)
+from tests.callbacks import foreign_modules as foreign
 
 CLIPS, TARGETS, UNITS = 6, 3, 4
 
@@ -57,7 +64,7 @@ def test_multilabel_modules_and_decibels(tmp_path):
 def printed(folder, module, monkeypatch, attacks, budgets):
     """The first column of the printed table, by the names of its rows; all text behind them."""
     said = []
-    monkeypatch.setattr("callbacks.robustness.rank_zero_info", said.append)
+    monkeypatch.setattr("steadyear.callbacks.evaluation.robustness.rank_zero_info", said.append)
     meaning(folder, module, attacks, budgets)
     header, *rows = said[0].strip().splitlines()[:-1]
     return header, {row.split()[0]: row.split()[1] for row in rows}

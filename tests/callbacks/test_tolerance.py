@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import foreign_modules as foreign
 import pandas as pd
 import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule
 
-from attacks import (
+from steadyear.attacks import (
     PGD,
     AbsoluteError,
     BatchCorrelation,
@@ -18,9 +17,10 @@ from attacks import (
     Towards,
     WorstOf,
 )
-from attacks.objectives import Distance
-from callbacks import RobustnessEvaluation
-from callbacks.tolerance import within_tolerance
+from steadyear.attacks.objectives.base import Distance
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.callbacks.evaluation.tolerance import within_tolerance
+from tests.callbacks import foreign_modules as foreign
 
 DEVIATION = 0.17
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import copy
 
-import foreign_modules as foreign
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from attacks import FGSM, PGD, Linf
-from callbacks import (
+from steadyear.attacks import FGSM, PGD, Linf
+from steadyear.callbacks import (
     TRADES,
     AdditionalStep,
     AdversarialTraining,
@@ -23,6 +22,7 @@ from callbacks import (
     SoftTargets,
     SquaredChange,
 )
+from tests.callbacks import foreign_modules as foreign
 
 ATTACK = FGSM(Linf(0.3))
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
-import foreign_modules as foreign
 import pytest
 import torch
 import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
-from attacks import PGD, Linf
-from callbacks import AdditionalStep, AdversarialTraining, BatchKeys, Madry, RunRecord
-from callbacks.trades import TRADES
-from callbacks.training_cost import forward_gflops
-from callbacks.weight_perturbation import AdversarialWeightPerturbation
+from steadyear.attacks import PGD, Linf
+from steadyear.callbacks import AdditionalStep, AdversarialTraining, BatchKeys, Madry, RunRecord
+from steadyear.callbacks.training.cost import forward_gflops
+from steadyear.callbacks.training.trades import TRADES
+from steadyear.callbacks.training.weight_perturbation import AdversarialWeightPerturbation
+from tests.callbacks import foreign_modules as foreign
 
 PARSER = SimpleNamespace(dump=lambda config, skip_none: yaml.safe_dump(config))
 STEPS = 3
@@ -91,7 +91,7 @@ def test_a_compiled_network_costs_what_it_costs():
 )
 def test_what_cannot_be_measured_is_said(module, keys, reason, monkeypatch):
     lines = []
-    monkeypatch.setattr("callbacks.training_cost.rank_zero_info", lines.append)
+    monkeypatch.setattr("steadyear.callbacks.training.cost.rank_zero_info", lines.append)
     assert forward_gflops(module(), next(iter(foreign.loader())), keys) is None
     (line,) = lines
     assert line.startswith("The cost of a forward pass is unknown: ")
@@ -148,7 +148,9 @@ def test_a_resumed_fit_goes_on_counting(tmp_path):
 def test_processes_are_summed_on_top_of_what_was_recorded(tmp_path, monkeypatch):
     trainer = fit(tmp_path, training(), max_epochs=1)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
-    monkeypatch.setattr("callbacks.training_tally.from_all_processes", lambda rows: rows * 2)
+    monkeypatch.setattr(
+        "steadyear.callbacks.training.tally.from_all_processes", lambda rows: rows * 2
+    )
     fit(tmp_path, training(), max_epochs=2, ckpt_path=tmp_path / "last.ckpt")
     assert counts(tmp_path) == (3 * foreign.CLIPS, 3 * foreign.CLIPS * STEPS)
 

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import foreign_modules as foreign
 import pandas as pd
 import pytest
 import torch
 from torch.utils.data import DataLoader
-from two_processes import CASES, Rated, evaluate, regression, sgd_steps
+
+from tests.callbacks import foreign_modules as foreign
+from tests.callbacks.two_processes import CASES, Rated, evaluate, regression, sgd_steps
 
 HERE = Path(__file__).resolve().parent
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import foreign_modules as foreign
 import pandas as pd
 import pytest
 import torch
@@ -12,10 +11,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, TensorDataset
 
-from attacks import PGD, Linf, Noise, Shift
-from attacks.universal import Universal
-from callbacks import RobustnessEvaluation
-from callbacks import universal as universal_fit
+from steadyear.attacks import PGD, Linf, Noise, Shift
+from steadyear.attacks.gradient.universal import Universal
+from steadyear.callbacks import RobustnessEvaluation
+from steadyear.callbacks.evaluation import universal as universal_fit
+from tests.callbacks import foreign_modules as foreign
 
 BUDGETS = [0.1, 0.3]
 

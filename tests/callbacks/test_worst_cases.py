@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-import foreign_modules as foreign
 import pandas as pd
 import pytest
 
-from attacks import L2, PGD, Attack, FrequencyMask, Linf, Noise
-from callbacks import RobustnessEvaluation
+from steadyear.attacks import L2, PGD, Attack, FrequencyMask, Linf, Noise
+from steadyear.callbacks import RobustnessEvaluation
+from tests.callbacks import foreign_modules as foreign
 
 BUDGETS = [0.1, 0.5]
 

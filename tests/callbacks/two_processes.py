@@ -10,15 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import foreign_modules as foreign
 import torch
 from lightning.pytorch import Trainer
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from attacks import FGSM, PGD, Linf, Noise
-from callbacks import AdditionalStep, AdversarialTraining, Madry, RobustnessEvaluation
-from lightning_modules import A2M2E, RegressionModule
+from steadyear.attacks import FGSM, PGD, Linf, Noise
+from steadyear.callbacks import AdditionalStep, AdversarialTraining, Madry, RobustnessEvaluation
+from steadyear.lightning_modules import A2M2E, RegressionModule
+from tests.callbacks import foreign_modules as foreign
 
 CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "madry": (Madry, {}),

@@ -15,8 +15,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from datamodules import BirdSetDataModule
-from lightning_modules.frontends import LogMel
+from steadyear.datamodules import BirdSetDataModule
+from steadyear.lightning_modules.frontends import LogMel
 
 RATE = 8000
 CODES = ["zebdov", "abcwar1", "midowl"]  # not alphabetical, as published

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from birdset_miniature import Make, PowerLogMel, write_miniature
 from torch import Tensor
 
-from datamodules import BirdSetDataModule
-from datamodules.base import AudioDataModule
-from datamodules.clips import RatedClips
-from datamodules.sources import AudioProblemError, AudioSource
-from datamodules.splits import Splits, random_splits
-from lightning_modules.frontends.base import Frontend, Setting
+from steadyear.datamodules import BirdSetDataModule
+from steadyear.datamodules.bases.audio import AudioDataModule
+from steadyear.datamodules.sources.base import AudioProblemError, AudioSource
+from steadyear.datamodules.sources.clips import RatedClips
+from steadyear.datamodules.tables.splits import Splits, random_splits
+from steadyear.lightning_modules.frontends.base import Frontend, Setting
+from tests.datamodules.birdset_miniature import Make, PowerLogMel, write_miniature
 
 
 class BlockMeans(Frontend):

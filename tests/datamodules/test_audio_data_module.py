@@ -10,7 +10,7 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 
-from datamodules.splits import Splits
+from steadyear.datamodules.tables.splits import Splits
 
 Make = Callable[..., Any]
 Seen = list[tuple[int, list[int], list[float]]]

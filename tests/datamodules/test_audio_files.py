@@ -9,9 +9,14 @@ import pytest
 import soundfile
 import torch
 
-from datamodules.audio_files import AudioFiles, int16_peak, read_mono, trim_silence
-from datamodules.sources import AudioProblemError
-from lightning_modules.frontends.log_filterbank import LogFilterbank
+from steadyear.datamodules.sources.audio_files import (
+    AudioFiles,
+    int16_peak,
+    read_mono,
+    trim_silence,
+)
+from steadyear.datamodules.sources.base import AudioProblemError
+from steadyear.lightning_modules.frontends.log_filterbank import LogFilterbank
 
 
 def _files(*paths: Path, **settings: object) -> AudioFiles:

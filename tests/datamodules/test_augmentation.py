@@ -10,7 +10,13 @@ import pytest
 import soundfile
 import torch
 
-from datamodules.augmentation import Chain, MultilabelMix, NoCall, PerClip, SpectrogramMasking
+from steadyear.datamodules.transforms.augmentation import (
+    Chain,
+    MultilabelMix,
+    NoCall,
+    PerClip,
+    SpectrogramMasking,
+)
 
 RATE = 32000
 

@@ -13,11 +13,11 @@ import soundfile
 import torch
 from torchaudio.functional import resample
 
-from datamodules import BirdFolderDataModule
-from datamodules.bird_labels import positions_in, read_class_list
-from datamodules.bird_splits import stratified_parts
-from datamodules.bird_windows import read_window
-from datamodules.sources import AudioProblemError
+from steadyear.datamodules import BirdFolderDataModule
+from steadyear.datamodules.sources.base import AudioProblemError
+from steadyear.datamodules.sources.windows import read_window
+from steadyear.datamodules.tables.class_lists import positions_in, read_class_list
+from steadyear.datamodules.tables.recording_splits import stratified_parts
 
 
 @pytest.fixture

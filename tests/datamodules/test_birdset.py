@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from birdset_miniature import CODES, Make, epoch_of
 from jsonargparse import ArgumentParser
 from torch import Tensor
 
-from datamodules import BirdDataModule, BirdSetDataModule
+from steadyear.datamodules import BirdDataModule, BirdSetDataModule
+from tests.datamodules.birdset_miniature import CODES, Make, epoch_of
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "data"
 

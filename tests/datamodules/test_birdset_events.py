@@ -10,9 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.bird_windows import WindowRule
-from datamodules.birdset_events import Events, limit_events, limited_counts, main_events, usable
-from datamodules.birdset_tables import read_table, unique_names
+from steadyear.datamodules.datasets.birdset.events import (
+    Events,
+    limit_events,
+    limited_counts,
+    main_events,
+    usable,
+)
+from steadyear.datamodules.datasets.birdset.tables import read_table, unique_names
+from steadyear.datamodules.sources.windows import WindowRule
 
 
 def _events(*clusters: Sequence[int]) -> Events:

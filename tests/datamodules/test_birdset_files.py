@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from birdset_miniature import Make, epoch_of
 
-from datamodules.birdset_archive import unpack
+from steadyear.datamodules.datasets.birdset.archive import unpack
+from tests.datamodules.birdset_miniature import Make, epoch_of
 
 
 def test_test_needs_no_training_data(make: Make, miniature: Path) -> None:

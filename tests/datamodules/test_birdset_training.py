@@ -6,11 +6,11 @@ import warnings
 from typing import Any
 
 import torch
-from birdset_miniature import Make, PowerLogMel
 from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
-from datamodules import BirdSetDataModule
+from steadyear.datamodules import BirdSetDataModule
+from tests.datamodules.birdset_miniature import Make, PowerLogMel
 
 
 class Recorder(LightningModule):

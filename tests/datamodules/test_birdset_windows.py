@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from birdset_miniature import RATE, Make, epoch_of
+
+from tests.datamodules.birdset_miniature import RATE, Make, epoch_of
 
 
 def test_training_batches(make: Make) -> None:

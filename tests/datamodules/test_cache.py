@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.cache import SpectrogramCache, WaveformCache
-from datamodules.sources import AudioSource
-from lightning_modules import LogMel
+from steadyear.datamodules.sources.base import AudioSource
+from steadyear.datamodules.sources.cache import SpectrogramCache, WaveformCache
+from steadyear.lightning_modules import LogMel
 
 
 class Slow(AudioSource):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import ConceptNoise, SyntheticMusic
-from datamodules.emotions import emotions_of
-from lightning_modules.frontends.log_filterbank import LogFilterbank
+from steadyear.datamodules import ConceptNoise, SyntheticMusic
+from steadyear.datamodules.datasets.synthetic_music.emotions import emotions_of
+from steadyear.lightning_modules.frontends.log_filterbank import LogFilterbank
 
 NAMES = [f"clip{i}" for i in range(200)]
 TRAIN = list(range(20, 180))

@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.signal import welch
 
-from datamodules.corruptions import (
+from steadyear.datamodules.datasets.synthetic_birds.data_module import SyntheticBirdClips
+from steadyear.datamodules.transforms.corruptions import (
     AUDIO_C,
     SEVERITIES,
     Distance,
@@ -18,8 +19,7 @@ from datamodules.corruptions import (
     Reverberation,
     Wind,
 )
-from datamodules.corruptions.resampling import Resampling
-from datamodules.synthetic_birds import SyntheticBirdClips
+from steadyear.datamodules.transforms.corruptions.recorder.low_sample_rate import Resampling
 
 RATE = 22050
 NOISES = ("wind", "rain", "insects")

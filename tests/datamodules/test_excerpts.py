@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.excerpts import central_start, cut, fixed_start, random_start
+from steadyear.datamodules.sources.excerpts import central_start, cut, fixed_start, random_start
 
 
 def test_cut_takes_the_window_along_the_dimension_of_time() -> None:

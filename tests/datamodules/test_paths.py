@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.paths import default_cache_dir, expand_path
+from steadyear.datamodules.paths import default_cache_dir, expand_path
 
 
 def test_variables_and_home_are_expanded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules import RatedMusic
-from lightning_modules.frontends.log_filterbank import LogFilterbank
+from steadyear.datamodules import RatedMusic
+from steadyear.lightning_modules.frontends.log_filterbank import LogFilterbank
 
 Make = Callable[..., RatedMusic]
 

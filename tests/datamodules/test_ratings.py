@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from datamodules.ratings import RatingTable
+from steadyear.datamodules.tables.ratings import RatingTable
 
 ROWS = [["number", "valence", "TARGET"], ["001", "4.83", "HIGH VALENCE"], ["010", "1.00", "SAD"]]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from lightning.fabric.utilities.distributed import DistributedSamplerWrapper
 
-from datamodules.sampler import EpochSampler
+from steadyear.datamodules.sampler import EpochSampler
 
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:

@@ -13,9 +13,9 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import random_split
 
-from datamodules import SoundtracksDataModule
-from datamodules.soundtracks_layout import number_ranges
-from lightning_modules.frontends.log_filterbank import LogFilterbank
+from steadyear.datamodules import SoundtracksDataModule
+from steadyear.datamodules.datasets.soundtracks.layout import number_ranges
+from steadyear.lightning_modules.frontends.log_filterbank import LogFilterbank
 
 Make = Callable[..., SoundtracksDataModule]
 

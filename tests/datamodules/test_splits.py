@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import random_split
 
-from datamodules.splits import Splits, named_splits, random_splits
+from steadyear.datamodules.tables.splits import Splits, named_splits, random_splits
 
 
 def test_random_split_is_the_published_one() -> None:

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import SyntheticBirds
-from datamodules.bird_synthesis import SPECIES, focal, phrase, soundscape
-from datamodules.synthetic_birds import SECONDS, SyntheticBirdClips
-from lightning_modules.frontends import BirdSetLogMel
+from steadyear.datamodules import SyntheticBirds
+from steadyear.datamodules.datasets.synthetic_birds.data_module import SECONDS, SyntheticBirdClips
+from steadyear.datamodules.datasets.synthetic_birds.synthesis import (
+    SPECIES,
+    focal,
+    phrase,
+    soundscape,
+)
+from steadyear.lightning_modules.frontends import BirdSetLogMel
 
 RATE = 32000
 

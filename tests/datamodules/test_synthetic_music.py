@@ -7,11 +7,16 @@ import pytest
 import torch
 from scipy.signal import spectrogram
 
-from datamodules import SyntheticMusic
-from datamodules.emotions import CONCEPTS, EMOTIONS, WEIGHTS, emotions_of
-from datamodules.synthesis import CLUSTER, cue, synthesize
-from datamodules.synthetic_music import SyntheticClips
-from lightning_modules.frontends.log_filterbank import LogFilterbank
+from steadyear.datamodules import SyntheticMusic
+from steadyear.datamodules.datasets.synthetic_music.data_module import SyntheticClips
+from steadyear.datamodules.datasets.synthetic_music.emotions import (
+    CONCEPTS,
+    EMOTIONS,
+    WEIGHTS,
+    emotions_of,
+)
+from steadyear.datamodules.datasets.synthetic_music.synthesis import CLUSTER, cue, synthesize
+from steadyear.lightning_modules.frontends.log_filterbank import LogFilterbank
 
 RATE = 22050
 RATTLE = {"melody": 0, "dissonance": 0, "tonal_stability": 0, "articulation": 1}

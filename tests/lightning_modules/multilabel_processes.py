@@ -10,7 +10,7 @@ import sys
 import torch
 import torch.distributed
 
-from lightning_modules.metrics import CMAP, ClipMean, MultilabelMetrics
+from steadyear.lightning_modules.metrics import CMAP, ClipMean, MultilabelMetrics
 
 CLIPS = 33
 """Odd, so that a sampler for two processes repeats a clip."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from lightning_modules import AsymmetricLoss
+from steadyear.lightning_modules import AsymmetricLoss
 
 
 @pytest.fixture(scope="module")

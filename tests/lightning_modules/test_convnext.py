@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import ConvNextConfig, ConvNextForImageClassification
 
-from lightning_modules import AudioProtoPNetLogMel, BirdSetLogMel
-from lightning_modules.networks import AudioProtoPNetHead, ConvNeXt, ConvNeXtHead
+from steadyear.lightning_modules import AudioProtoPNetLogMel, BirdSetLogMel
+from steadyear.lightning_modules.networks import AudioProtoPNetHead, ConvNeXt, ConvNeXtHead
 
 SMALL = {"depths": [1, 2, 1, 1], "hidden_sizes": [8, 16, 24, 32]}
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules import A2B2E, A2E, A2M2E, RegressionModule
+from steadyear.lightning_modules import A2B2E, A2E, A2M2E, RegressionModule
 
 
 class Flat(nn.Flatten):

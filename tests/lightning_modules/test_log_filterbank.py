@@ -12,8 +12,8 @@ import pytest
 import soundfile as sf
 import torch
 
-from lightning_modules.frontends import LogFilterbank
-from lightning_modules.frontends.triangular_filterbank import triangular_filterbank
+from steadyear.lightning_modules.frontends import LogFilterbank
+from steadyear.lightning_modules.frontends.triangular_filterbank import triangular_filterbank
 
 TINY = {"sample_rate": 800, "frames_per_second": 31.3, "frame_size": 64, "bands_per_octave": 3}
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torchaudio
 
-from lightning_modules.frontends import AudioProtoPNetLogMel, BirdSetLogMel, LogMel
+from steadyear.lightning_modules.frontends import AudioProtoPNetLogMel, BirdSetLogMel, LogMel
 
 PUBLISHED = [
     (BirdSetLogMel, "birdset_convnext", (128, 501)),

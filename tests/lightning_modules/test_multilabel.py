@@ -15,7 +15,13 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import get_cosine_schedule_with_warmup
 
-from lightning_modules import AsymmetricLoss, LogMel, MultiLabelModule, Output, WarmupCosine
+from steadyear.lightning_modules import (
+    AsymmetricLoss,
+    LogMel,
+    MultiLabelModule,
+    Output,
+    WarmupCosine,
+)
 
 CLASSES = 4
 

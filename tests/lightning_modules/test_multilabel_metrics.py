@@ -10,7 +10,6 @@ import sys
 import tracemalloc
 from pathlib import Path
 
-import multilabel_processes
 import numpy as np
 import pytest
 import torch
@@ -24,7 +23,7 @@ from sklearn.metrics import (
 )
 from torchmetrics import MetricCollection
 
-from lightning_modules.metrics import (
+from steadyear.lightning_modules.metrics import (
     AUROC,
     CMAP,
     ClipMean,
@@ -34,6 +33,7 @@ from lightning_modules.metrics import (
     multilabel_scores,
     ranking_errors,
 )
+from tests.lightning_modules import multilabel_processes
 
 
 def case(seed, clips=60, classes=11, levels=None, density=0.15):

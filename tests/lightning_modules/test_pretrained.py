@@ -13,7 +13,17 @@ from urllib.parse import unquote
 import pytest
 import torch
 from huggingface_hub import constants
-from published_files import (
+
+from steadyear.lightning_modules import (
+    AudioProtoPNetHead,
+    AudioProtoPNetLogMel,
+    BirdSetLogMel,
+    ConvNeXtHead,
+    load_published,
+)
+from steadyear.lightning_modules.pretrained import files as pretrained_files
+from steadyear.lightning_modules.pretrained import published as pretrained
+from tests.lightning_modules.published_files import (
     BASE,
     CODES,
     SMALL,
@@ -25,16 +35,6 @@ from published_files import (
     write,
     write_audioprotopnet,
     write_convnext,
-)
-
-from lightning_modules import (
-    AudioProtoPNetHead,
-    AudioProtoPNetLogMel,
-    BirdSetLogMel,
-    ConvNeXtHead,
-    load_published,
-    pretrained,
-    pretrained_files,
 )
 
 SPECTROGRAM = torch.randn(2, 1, 64, 96, generator=torch.Generator().manual_seed(1))

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
-from published_files import write_audioprotopnet, write_convnext
 from torch.utils.data import DataLoader
 
-from lightning_modules import LogMel, PretrainedBirdClassifier, load_published
+from steadyear.lightning_modules import LogMel, PretrainedBirdClassifier, load_published
+from tests.lightning_modules.published_files import write_audioprotopnet, write_convnext
 
 WANTED = ["melthr", "ostric2"]
 

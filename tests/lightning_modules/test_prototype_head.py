@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from lightning_modules.networks import AudioProtoPNetHead
-from lightning_modules.networks.prototype_similarity import MaxSimilarity, unit_patches
+from steadyear.lightning_modules.networks import AudioProtoPNetHead
+from steadyear.lightning_modules.networks.prototype_similarity import MaxSimilarity, unit_patches
 
 
 @pytest.fixture(scope="module")

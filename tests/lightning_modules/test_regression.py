@@ -13,7 +13,7 @@ from scipy.stats import pearsonr
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from lightning_modules import A2B2E, A2E, A2M2E, LogMel, Output, RegressionModule
+from steadyear.lightning_modules import A2B2E, A2E, A2M2E, LogMel, Output, RegressionModule
 
 
 class Pool(nn.Module):

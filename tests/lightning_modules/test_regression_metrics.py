@@ -8,7 +8,7 @@ import torch
 from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from lightning_modules.metrics import RegressionMetrics, regression_scores
+from steadyear.lightning_modules.metrics import RegressionMetrics, regression_scores
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_modules.networks import A2B2E, A2E, A2M2E, AudioVGG
+from steadyear.lightning_modules.networks import A2B2E, A2E, A2M2E, AudioVGG
 
 # (kernel, channels in, channels out) of the nine convolutions.
 CONVOLUTIONS = [

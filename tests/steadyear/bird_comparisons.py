@@ -8,11 +8,11 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from steadyear.compare import Summary
-from steadyear.compare.cells import Attack, Cell
-from steadyear.compare.find import find_runs
-from steadyear.compare.groups import group
-from steadyear.compare.runs import read_run
-from steadyear.compare.summary import summarize
+from steadyear.compare.load.cells import Attack, Cell
+from steadyear.compare.load.find import find_runs
+from steadyear.compare.load.groups import group
+from steadyear.compare.load.runs import read_run
+from steadyear.compare.statistics.summary import summarize
 
 STRONGEST = Cell(Attack("pgd", "spectrogram", "linf"), 0.1)
 

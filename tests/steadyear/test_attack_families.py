@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from compare_runs import write_run
 
 from steadyear.__main__ import main
 from steadyear.compare import compare
 from steadyear.compare.command import terminal_text
-from steadyear.compare.minimal_norm import minimal_norms, survival
+from steadyear.compare.sections.minimal_norm import minimal_norms, survival
+from tests.steadyear.compare_runs import write_run
 
 ROOT = Path(__file__).resolve().parents[2]
 FAMILIES = ROOT / "configs/callbacks/attack_families.yaml"

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from datamodules.corruptions import AUDIO_C
 from steadyear.__main__ import main
+from steadyear.datamodules.transforms.corruptions import AUDIO_C
 
 ROOT = Path(__file__).resolve().parents[2]
 AUDIO_C_FILE = ROOT / "configs/callbacks/audio_c.yaml"

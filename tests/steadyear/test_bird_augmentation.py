@@ -13,11 +13,17 @@ import pytest
 import soundfile
 import torch
 import yaml
-from bird_data import RATE, write_birdset
 from lightning.pytorch import Callback
 
-from datamodules.augmentation import Chain, MultilabelMix, NoCall, PerClip, SpectrogramMasking
-from steadyear.cli import SteadyEarCLI, run
+from steadyear.cli.lightning_cli import SteadyEarCLI, run
+from steadyear.datamodules.transforms.augmentation import (
+    Chain,
+    MultilabelMix,
+    NoCall,
+    PerClip,
+    SpectrogramMasking,
+)
+from tests.steadyear.bird_data import RATE, write_birdset
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH, EPOCHS = 10, 2

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from bird_data import write_birdset
 
 from steadyear.__main__ import main
+from tests.steadyear.bird_data import write_birdset
 
 ROOT = Path(__file__).resolve().parents[2]
 BIRDS = ("birds_demo", "bc6", "birdset")
@@ -95,7 +95,7 @@ def test_every_bird_experiment_fits_and_tests(path, workplace):
 @pytest.mark.parametrize("kind", ["convnext", "audioprotopnet"])
 def test_a_published_checkpoint_with_one_command(workplace, monkeypatch, capsys, kind):
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "lightning_modules"))
-    import published_files
+    from tests.lightning_modules import published_files
 
     write = getattr(published_files, f"write_{kind}")
     monkeypatch.setattr(published_files, "CODES", [*CODES, "melthr"])

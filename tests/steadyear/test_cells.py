@@ -6,9 +6,9 @@ import inspect
 
 import pytest
 
-import attacks
-from attacks import Ball
-from steadyear.compare.cells import NORM_LABELS, Attack, Cell
+from steadyear import attacks
+from steadyear.attacks import Ball
+from steadyear.compare.load.cells import NORM_LABELS, Attack, Cell
 
 
 def test_compare_knows_the_norm_of_every_ball() -> None:

@@ -16,9 +16,9 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from music_data import write_emotify, write_soundtracks
 
 from steadyear.__main__ import main
+from tests.steadyear.music_data import write_emotify, write_soundtracks
 
 ROOT = Path(__file__).resolve().parents[2]
 MUSIC = ("demo", "emotify", "mer", "concepts", "synthetic")

@@ -9,13 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from compare_runs import CONCEPTS, write_run
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.find import find_runs
-from steadyear.compare.groups import group
-from steadyear.compare.runs import read_run
-from steadyear.compare.summary import summarize
+from steadyear.compare.load.find import find_runs
+from steadyear.compare.load.groups import group
+from steadyear.compare.load.runs import read_run
+from steadyear.compare.statistics.summary import summarize
+from tests.steadyear.compare_runs import CONCEPTS, write_run
 
 GRID = [("pgd", 0.1)]
 

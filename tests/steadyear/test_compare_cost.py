@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from compare_runs import write_run
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.cost import cost_table, front, points, prices, training_gflops
 from steadyear.compare.report import COST
-from steadyear.compare.statistics import Spread
+from steadyear.compare.sections.cost import cost_table, front, points, prices, training_gflops
+from steadyear.compare.statistics.spread import Spread
+from tests.steadyear.compare_runs import write_run
 
 SYSTEMS = {"cheap": (1.0, 0), "dear": (0.1, 1000), "waste": (3.0, 500)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from matplotlib.figure import Figure
 
-from steadyear.compare.curves import _budget_axis
+from steadyear.compare.figures.curves import _budget_axis
 
 GRIDS = {
     "apart": ([0.001, 0.01, 0.1], ["0", "0.001", "0.01", "0.1"]),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from compare_runs import CONCEPTS, write_run
 
 from steadyear.compare import compare
+from tests.steadyear.compare_runs import CONCEPTS, write_run
 
 
 def refuse(paths: list[Path], match: str, error: type[Exception] = ValueError) -> None:

@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from bird_comparisons import STRONGEST, cmap, numbers
-from compare_runs import BIRDS, GRID, write_bird_run
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.cells import Attack, Cell
 from steadyear.compare.command import terminal_text
-from steadyear.compare.cost import front
+from steadyear.compare.load.cells import Attack, Cell
 from steadyear.compare.report import MULTILABEL_PICTURES
+from steadyear.compare.sections.cost import front
+from tests.steadyear.bird_comparisons import STRONGEST, cmap, numbers
+from tests.steadyear.compare_runs import BIRDS, GRID, write_bird_run
 
 SYSTEMS = {"ordinary": 1.5, "at_o": 0.5}
 SEEDS = (0, 1, 2)

@@ -9,16 +9,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from bird_comparisons import STRONGEST, numbers
-from compare_runs import BIRDS, write_bird_run, write_facts, write_run
 from lightning import LightningDataModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from attacks import PGD, Linf, OutputLoss
-from callbacks import RobustnessEvaluation
-from lightning_modules import AsymmetricLoss, BirdSetLogMel, MultiLabelModule
+from steadyear.attacks import PGD, Linf, OutputLoss
+from steadyear.callbacks import RobustnessEvaluation
 from steadyear.compare import compare
+from steadyear.lightning_modules import AsymmetricLoss, BirdSetLogMel, MultiLabelModule
+from tests.steadyear.bird_comparisons import STRONGEST, numbers
+from tests.steadyear.compare_runs import BIRDS, write_bird_run, write_facts, write_run
 
 SEEDS = (0, 1, 2)
 

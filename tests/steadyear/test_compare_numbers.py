@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from compare_runs import CONCEPTS, GRID, TARGETS, write_run
 from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.cells import Attack, Cell
-from steadyear.compare.find import find_runs
-from steadyear.compare.groups import group
-from steadyear.compare.regression_scores import pearson
-from steadyear.compare.runs import read_run
-from steadyear.compare.serialize import summary_json
-from steadyear.compare.statistics import Spread
-from steadyear.compare.summary import summarize
+from steadyear.compare.load.cells import Attack, Cell
+from steadyear.compare.load.find import find_runs
+from steadyear.compare.load.groups import group
+from steadyear.compare.load.runs import read_run
+from steadyear.compare.scores.regression import pearson
+from steadyear.compare.sections.serialize import summary_json
+from steadyear.compare.statistics.spread import Spread
+from steadyear.compare.statistics.summary import summarize
+from tests.steadyear.compare_runs import CONCEPTS, GRID, TARGETS, write_run
 
 PGD = Cell(Attack("pgd", "spectrogram", "linf"), 0.1)
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from compare_runs import TARGETS, write_run
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.paper import study_table
-from steadyear.import_logs import import_logs
+from steadyear.compare.sections.paper import study_table
+from steadyear.import_logs.command import import_logs
+from tests.steadyear.compare_runs import TARGETS, write_run
 
 NUMBERS = ("clean-and-attacked.csv", "differences.csv", "predictions.csv")
 

@@ -6,12 +6,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from compare_runs import CONCEPTS, GRID, write_run
 
 from steadyear.compare import Summary, compare, main
+from steadyear.compare.render.text import format_table, show
 from steadyear.compare.report import PICTURES
-from steadyear.compare.statistics import Spread
-from steadyear.compare.text import format_table, show
+from steadyear.compare.statistics.spread import Spread
+from tests.steadyear.compare_runs import CONCEPTS, GRID, write_run
 
 VOID = {"meta", "img", "br", "link"}
 

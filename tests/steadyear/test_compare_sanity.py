@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-import compare_runs
 import pytest
 
 from steadyear.compare.command import compare, terminal_text
+from tests.steadyear import compare_runs
 
 
 def sanity(folder, name="sanity.json", **statuses):

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from compare_runs import CONCEPTS, TARGETS, write_run
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.damage import MOST_PARTS, along, find_damage
+from steadyear.compare.sections.damage import MOST_PARTS, along, find_damage
+from tests.steadyear.compare_runs import CONCEPTS, TARGETS, write_run
 
 GRID = (("pgd", 0.1), ("noise", 0.1))
 UNITS = ("unit 0", "unit 1", "unit 2")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from steadyear import demo
-from steadyear.study import read_study, tasks
+from steadyear.study.plan import read_study, tasks
 
 
 @pytest.mark.parametrize("name", demo.FILES.values())

@@ -15,13 +15,13 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from hub_server import COMMIT, hub
 
-from datamodules import BirdSetDataModule
-from datamodules.augmentation import NoCall
 from steadyear.__main__ import main
+from steadyear.datamodules import BirdSetDataModule
+from steadyear.datamodules.transforms.augmentation import NoCall
 from steadyear.download.birdset import wanted
 from steadyear.download.hub import RemoteFile
+from tests.steadyear.hub_server import COMMIT, hub
 
 SIZE = 40_000
 CHUNK = 10 * 2**20

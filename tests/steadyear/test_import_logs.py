@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from compare_runs import write_run
 
-from callbacks.robustness_table import _COLUMNS
-from steadyear.attack_logs import EMOTIONS, read_log
+from steadyear.callbacks.records.robustness_table import _COLUMNS
 from steadyear.compare import compare
 from steadyear.compare.command import terminal_text
-from steadyear.import_logs import import_logs
+from steadyear.import_logs.attack_logs import EMOTIONS, read_log
+from steadyear.import_logs.command import import_logs
+from tests.steadyear.compare_runs import write_run
 
 HEADER = "file,epoch,db,norm,converged,true-label,orig-pred,new-pred,adv-target\n"
 LABEL = "[[0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8]]"

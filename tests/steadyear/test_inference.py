@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_runs import write_run
 from scipy import stats
 
 from steadyear.compare import compare
-from steadyear.compare.effects import cohen_d, rank_biserial
-from steadyear.compare.inference import holm, pooled_test, seed_test
-from steadyear.compare.resampling import seed_and_clip_interval, seed_interval
+from steadyear.compare.statistics.bootstrap import seed_and_clip_interval, seed_interval
+from steadyear.compare.statistics.effects import cohen_d, rank_biserial
+from steadyear.compare.statistics.inference import holm, pooled_test, seed_test
+from tests.steadyear.compare_runs import write_run
 
 GRID = [("pgd", 0.1)]
 # A 2.5 % quantile of 10 000 resamples is off by about 3 % of the interval's width.

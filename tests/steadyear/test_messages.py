@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from steadyear.messages import is_misfit, plain
+from steadyear.cli.messages import is_misfit, plain
 
 OPTION = """Parser key "model":
   Does not validate against any of the Union subtypes
   Subtypes: [<class 'lightning.pytorch.core.module.LightningModule'>, <class 'NoneType'>]
   Errors:
-    - Problem with given class_path 'lightning_modules.AudioVGG':
+    - Problem with given class_path 'steadyear.lightning_modules.AudioVGG':
         Option 'widht' is not accepted
     - Expected a <class 'NoneType'>
   Given value type: <class 'jsonargparse._util.NestedArg'>
@@ -21,14 +21,14 @@ OPTION = """Parser key "model":
 def test_a_misspelt_option_is_answered_with_those_that_exist():
     text = plain(OPTION)
     assert "Option 'widht' is not accepted" in text
-    assert "lightning_modules.AudioVGG has: width, in_channels, dropout." in text
+    assert "steadyear.lightning_modules.AudioVGG has: width, in_channels, dropout." in text
     assert "NoneType" not in text
     assert "NestedArg" not in text
 
 
 def test_options_that_a_class_hands_on_to_its_parent_are_named_too():
     text = plain(
-        "Problem with given class_path 'datamodules.SyntheticMusic':\n"
+        "Problem with given class_path 'steadyear.datamodules.SyntheticMusic':\n"
         "  unrecognized arguments: --batchsize=1"
     )
     assert "shortcut" in text

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bird_comparisons import cmap
 
-from steadyear.compare.multilabel_scores import FEWEST_DRAWS, MOST_DRAWS, _clip_counts, drawn_cmap
-from steadyear.compare.resampling import score_interval, seed_interval
+from steadyear.compare.scores.multilabel import FEWEST_DRAWS, MOST_DRAWS, _clip_counts, drawn_cmap
+from steadyear.compare.statistics.bootstrap import score_interval, seed_interval
+from tests.steadyear.bird_comparisons import cmap
 
 
 def test_cmap_is_computed_anew_on_drawn_clips() -> None:

@@ -10,7 +10,7 @@ import pytest
 from steadyear.__main__ import main
 from steadyear.compare import Summary, compare
 from steadyear.compare.command import terminal_text
-from steadyear.compare.text import show, show_range
+from steadyear.compare.render.text import show, show_range
 
 
 @pytest.fixture(scope="module")

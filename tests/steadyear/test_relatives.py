@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from steadyear.__main__ import main
-from steadyear.relatives import find_relatives
+from steadyear.cli.relatives import find_relatives
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFENCE = {"adversarial_training": {"class_path": "callbacks.AdversarialTraining"}}
+DEFENCE = {"adversarial_training": {"class_path": "steadyear.callbacks.AdversarialTraining"}}
 LAST = "checkpoints/last.ckpt"
 
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from steadyear.__main__ import main
-from steadyear.jobs import Job, report_failure, run_jobs
-from steadyear.study import read_study, tasks
+from steadyear.study.jobs import Job, report_failure, run_jobs
+from steadyear.study.plan import read_study, tasks
 
 EXPERIMENT = Path(__file__).resolve().parents[2] / "configs" / "experiment" / "demo" / "a2e.yaml"
 FLAGS = [

@@ -1,13 +1,13 @@
 """Transformations of sounds with parameters that an attack can search."""
 
-from attacks.domains.transformations.base import Transformation
-from attacks.domains.transformations.gain import Gain
-from attacks.domains.transformations.low_pass import LowPass
-from attacks.domains.transformations.noise import BackgroundNoise
-from attacks.domains.transformations.pitch import Pitch
-from attacks.domains.transformations.quantisation import SpectralQuantisation
-from attacks.domains.transformations.room import Room
-from attacks.domains.transformations.tempo import Tempo
+from steadyear.attacks.domains.transformations.base import Transformation
+from steadyear.attacks.domains.transformations.gain import Gain
+from steadyear.attacks.domains.transformations.low_pass import LowPass
+from steadyear.attacks.domains.transformations.noise import BackgroundNoise
+from steadyear.attacks.domains.transformations.pitch import Pitch
+from steadyear.attacks.domains.transformations.quantisation import SpectralQuantisation
+from steadyear.attacks.domains.transformations.room import Room
+from steadyear.attacks.domains.transformations.tempo import Tempo
 
 __all__ = [
     "BackgroundNoise",

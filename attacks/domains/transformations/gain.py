@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from attacks.domains.transformations.base import Transformation, positive
+from steadyear.attacks.domains.transformations.base import Transformation, positive
 
 
 class Gain(Transformation):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from attacks.domains.transformations.base import Transformation, amount, positive
-from attacks.domains.transformations.spectra import filtered, transform_length
+from steadyear.attacks.domains.transformations.base import Transformation, amount, positive
+from steadyear.attacks.domains.transformations.spectra import filtered, transform_length
 
 _TAIL = 12.0  # time constants after which the response has died away
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from attacks.domains.transformations.base import Transformation
+from steadyear.attacks.domains.transformations.base import Transformation
 
 
 class BackgroundNoise(Transformation):

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from attacks.domains.transformations.base import Transformation, positive
-from attacks.domains.transformations.resampling import read_at
-from attacks.domains.transformations.spectra import frame_length
-from attacks.domains.transformations.time_stretch import stretched
+from steadyear.attacks.domains.transformations.base import Transformation, positive
+from steadyear.attacks.domains.transformations.resampling import read_at
+from steadyear.attacks.domains.transformations.spectra import frame_length
+from steadyear.attacks.domains.transformations.time_stretch import stretched
 
 
 class Pitch(Transformation):

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attacks.domains.transformations.base import Transformation, amount, positive
-from attacks.domains.transformations.spectra import frame_length
+from steadyear.attacks.domains.transformations.base import Transformation, amount, positive
+from steadyear.attacks.domains.transformations.spectra import frame_length
 
 _BAND = 16  # bins that share one step
 _OVERLAP = 4

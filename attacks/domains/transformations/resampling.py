@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from attacks.domains.transformations.spectra import transform_length
+from steadyear.attacks.domains.transformations.spectra import transform_length
 
 _FINER = 4  # at this rate a cubic is within 1 % at the highest frequency, and 0.1 % an octave below
 _MARGIN = 64  # samples of silence, for the transform takes a clip as a circle

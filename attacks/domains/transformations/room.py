@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from attacks.domains.transformations.base import Transformation, positive
-from attacks.domains.transformations.noise import coloured_noise
-from attacks.domains.transformations.spectra import filtered, transform_length
+from steadyear.attacks.domains.transformations.base import Transformation, positive
+from steadyear.attacks.domains.transformations.noise import coloured_noise
+from steadyear.attacks.domains.transformations.spectra import filtered, transform_length
 
 _DELAY = 0.005  # seconds from the direct sound to the first echo
 

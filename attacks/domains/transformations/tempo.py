@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from attacks.domains.transformations.base import Transformation
-from attacks.domains.transformations.spectra import frame_length
-from attacks.domains.transformations.time_stretch import stretched
+from steadyear.attacks.domains.transformations.base import Transformation
+from steadyear.attacks.domains.transformations.spectra import frame_length
+from steadyear.attacks.domains.transformations.time_stretch import stretched
 
 
 class Tempo(Transformation):

@@ -1,0 +1,1 @@
+"""Attacks that need no gradient, and the noise that every attack is measured against."""

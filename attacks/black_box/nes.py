@@ -1,0 +1,100 @@
+"""NES: gradients estimated from predictions alone, followed like those of PGD."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from steadyear.attacks.balls import Ball
+from steadyear.attacks.core.attack import Attack
+from steadyear.attacks.core.problem import Problem
+from steadyear.attacks.core.views import View
+from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.objectives.base import Objective
+from steadyear.attacks.signal.sizes import keep_worse, l2_norm, per_clip
+from steadyear.foundation.random_streams import Draws
+
+
+class _Worst(NamedTuple):
+    """The worst point that was asked about, and its objective."""
+
+    point: Tensor
+    value: Tensor
+
+
+class NES(Attack):
+    """Natural evolution strategies (Ilyas et al., 2018, arXiv 1804.08598, algorithm 1).
+
+    The gradient is the mean of Gaussian directions, weighted by what the objective gains along each of
+    them minus what it gains the opposite way (antithetic sampling). Steps are those of PGD, from a
+    random start. Every point that is asked about is projected, so the worst of them all is kept.
+
+    Args:
+        ball: Which perturbations are allowed.
+        objective: What is maximised; ``None`` stands for ``SquaredError()``.
+        steps: Number of steps, at least 1.
+        samples: Forward passes for each estimate, an even number: two per direction.
+        relative_step: Step size as a share of the budget; ``None`` stands for 2.5 / steps.
+        relative_sigma: Length of the directions as a share of that of a perturbation that spends the
+            whole budget, above 0.
+        view: Where the perturbation lives and what is read.
+        bounds: Smallest and largest allowed value of the attacked tensor.
+        seed: First part of the key of every random number.
+
+    Raises:
+        ValueError: If there is no step, an odd number of samples or none, or no length.
+    """
+
+    def __init__(
+        self,
+        ball: Ball,
+        objective: Objective | None = None,
+        steps: int = 20,
+        samples: int = 50,
+        relative_step: float | None = None,
+        relative_sigma: float = 0.3,
+        view: View | None = None,
+        bounds: Bounds | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(ball, objective, view, bounds, seed)
+        if steps < 1 or samples < 1 or samples % 2 or not relative_sigma > 0:
+            raise ValueError(
+                "NES needs at least one step, an even number of samples, and a sigma above 0, not "
+                f"{steps}, {samples}, {relative_sigma}."
+            )
+        self.steps = steps
+        self.samples = samples
+        self.relative_step = 2.5 / steps if relative_step is None else relative_step
+        self.relative_sigma = relative_sigma
+
+    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+        """Estimate, step, and keep the worst of what was asked about."""
+        x, draws = problem.x, draws.stream(0)
+        start = self.ball.inside(x, draws) if problem.start is None else problem.start
+        point = problem.project(start)
+        worst = _Worst(point, problem.value(point))
+        sigma = self.relative_sigma * l2_norm(self.ball.surface(x, draws))
+        step = self.relative_step * self.ball.eps
+        for _ in range(self.steps):
+            gradient, worst = self._estimate(problem, point, sigma, draws, worst)
+            point = problem.project(point + step * self.ball.direction(gradient, x))
+        return keep_worse(*worst, point, problem.value(point))[0]
+
+    def _estimate(
+        self, problem: Problem, point: Tensor, sigma: Tensor, draws: Draws, worst: _Worst
+    ) -> tuple[Tensor, _Worst]:
+        gradient = torch.zeros_like(point)
+        for _ in range(self.samples // 2):
+            direction = draws.normal(point)
+            # All of one length, as almost all Gaussian directions in many dimensions are.
+            way = direction * per_clip(sigma / l2_norm(direction), point)
+            gains = []
+            for sign in (1, -1):
+                tried = problem.project(point + sign * way)
+                gains.append(problem.value(tried))
+                worst = _Worst(*keep_worse(*worst, tried, gains[-1]))
+            gradient = gradient + direction * per_clip(gains[0] - gains[1], point)
+        return gradient, worst

@@ -1,0 +1,183 @@
+"""The members of AudioAutoAttack, made for one batch by the line-up of a version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from steadyear.attacks.balls import L2, Ball, Linf, NormBall
+from steadyear.attacks.black_box.nes import NES
+from steadyear.attacks.black_box.square import Square
+from steadyear.attacks.core.attack import Attack
+from steadyear.attacks.core.problem import Problem
+from steadyear.attacks.core.views import View
+from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.ensembles.parts import Member, WithSuccess
+from steadyear.attacks.ensembles.plans import Lineup, Plan, Task, WorstBy
+from steadyear.attacks.gradient.auto_pgd import APGD
+from steadyear.attacks.minimal_norm.base import FMN
+from steadyear.attacks.objectives.base import Objective
+from steadyear.attacks.objectives.classes import DLR, Margin
+
+_DLR_CLASSES, _TARGETED_CLASSES = 3, 4
+_SAMPLES = 50  # of an estimate of NES
+
+
+class Cost(NamedTuple):
+    """The most that a clip can cost.
+
+    Attributes:
+        gradient_queries: Gradients.
+        forward_queries: Forward passes beside them.
+    """
+
+    gradient_queries: int
+    forward_queries: int
+
+
+class Roster:
+    """Makes the members of a version for a task.
+
+    Args:
+        plan: The version.
+        task: The task.
+        worst: What makes one perturbation worse than another.
+        judge: What damage and success are.
+        ball: Which perturbations are allowed.
+        view: Where the perturbation lives and what is read.
+        bounds: Smallest and largest allowed value of the attacked tensor.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        task: Task,
+        worst: WorstBy,
+        judge: Objective,
+        ball: Ball,
+        view: View,
+        bounds: Bounds | None,
+    ) -> None:
+        self.plan, self.task, self.worst, self.judge = plan, task, worst, judge
+        self.ball, self.view, self.bounds = ball, view, bounds
+        self.lineup: Lineup = plan.lineups[worst][task]
+
+    @property
+    def climbs_on(self) -> bool:
+        """Whether clips with success are climbed on."""
+        return self.plan.further and self.worst == "success"
+
+    @property
+    def cost(self) -> Cost:
+        """The most that a clip can cost."""
+        plan, lineup = self.plan, self.lineup
+        climbs = len(lineup.everyone) + len(lineup.resisting) + self.climbs_on
+        climbs += plan.targets if lineup.targeted else 0
+        norm = lineup.boundary and isinstance(self.ball, NormBall)
+        search = 0
+        if self._knows_square():
+            search = plan.queries + 1
+        elif plan.everywhere:
+            search = self._estimates() * _SAMPLES + 3
+        return Cost(
+            gradient_queries=plan.steps * (climbs + norm),
+            # One at the end of every climb, and one after every member to make sure.
+            forward_queries=2 * climbs + norm * (plan.bisections + 1) + search,
+        )
+
+    def members(self, problem: Problem) -> Iterator[Member]:
+        """Those that attack every clip, then those for clips that resist."""
+        for objective in self.lineup.everyone:
+            yield self._climb(_able(objective, problem), problem.target, everyone=True)
+        target = _decisions(problem) if self.task == "multilabel" else problem.target
+        # In regression more damage is a nearer success, and worth having beyond it.
+        ends = self.plan.until_success and self.task != "regression"
+        for objective in self.lineup.resisting:
+            yield self._climb(_able(objective, problem), target, ends)
+        if self.lineup.targeted is not None:
+            for wanted in _targets(self.task, problem, self.plan.targets):
+                yield self._climb(self.lineup.targeted, wanted, self.plan.until_success)
+        if self.lineup.boundary and isinstance(self.ball, NormBall):
+            steps, bisections = self.plan.steps, self.plan.bisections
+            fmn = FMN(self.ball, self.judge, steps, bisections, self.view, self.bounds)
+            yield Member(fmn, problem.target)
+        yield from self._search(target if self.lineup.search else problem.target)
+
+    def further(self, problem: Problem) -> Member:
+        """The climb of clips with success, from there."""
+        if self.task != "multilabel":
+            return self._climb(self.judge, problem.target)
+        target = torch.stack([problem.target.to(problem.clean), problem.clean], 1)
+        return self._climb(WithSuccess(self.judge), target)
+
+    def _climb(
+        self,
+        objective: Objective,
+        target: Tensor,
+        until_success: bool = False,
+        everyone: bool = False,
+    ) -> Member:
+        attack = APGD(
+            self.ball,
+            objective,
+            self.plan.steps,
+            view=self.view,
+            bounds=self.bounds,
+            until_success=until_success,
+        )
+        return Member(attack, target, everyone)
+
+    def _search(self, target: Tensor) -> Iterator[Member]:
+        """Random search, or estimated gradients where it does not know the ball."""
+        objective, damage = self.lineup.search or self.judge, self.worst == "damage"
+        attack: Attack | None = None
+        if self._knows_square():
+            queries = self.plan.queries
+            attack = Square(
+                self.ball, objective, queries, until_success=not damage,
+                view=self.view, bounds=self.bounds,
+            )  # fmt: skip
+        elif self.plan.everywhere:
+            attack = NES(
+                self.ball, objective, self._estimates(), _SAMPLES,
+                view=self.view, bounds=self.bounds,
+            )  # fmt: skip
+        if attack is not None:
+            yield Member(attack, target, everyone=damage)
+
+    def _knows_square(self) -> bool:
+        return type(self.ball) in (Linf, L2)
+
+    def _estimates(self) -> int:
+        return max(1, self.plan.queries // _SAMPLES)
+
+
+def _able(objective: Objective, problem: Problem) -> Objective:
+    """DLR needs three classes."""
+    few = isinstance(objective, DLR) and problem.clean.shape[1] < _DLR_CLASSES
+    return Margin() if few else objective
+
+
+def _decisions(problem: Problem) -> Tensor:
+    """The model's own labels: an attack succeeds where one of them changes."""
+    return (problem.clean > 0).to(problem.clean.dtype)
+
+
+def _targets(task: Task, problem: Problem, number: int) -> Iterator[Tensor]:
+    """What is wanted of every clip: another of the nearest labels, or of the likely classes."""
+    clean = problem.clean
+    outputs = clean.shape[1]
+    if task == "multilabel":
+        nearest = clean.abs().argsort(1)
+        for place in range(min(number, outputs)):
+            label = nearest[:, [place]]
+            wish = torch.where(clean.gather(1, label) > 0, -1.0, 1.0).to(clean)
+            yield torch.zeros_like(clean).scatter(1, label, wish)
+    elif outputs >= _TARGETED_CLASSES:
+        true = problem.target[:, None]
+        likely = clean.scatter(1, true, -torch.inf).argsort(1, descending=True)
+        for place in range(min(number, outputs - 1)):
+            yield torch.cat([true, likely[:, [place]]], 1)

@@ -1,0 +1,1 @@
+"""Robustness beyond one call: curves, large sets of clips, scores."""

@@ -1,0 +1,1 @@
+"""Attacks that follow the gradient within a given budget."""

@@ -1,0 +1,160 @@
+"""DeepFool: step by step to the nearest of the linearised decision boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from steadyear.attacks.balls import NormBall
+from steadyear.attacks.core.problem import Aim, Problem
+from steadyear.attacks.core.views import View
+from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.minimal_norm.base import MinimalNorm
+from steadyear.attacks.objectives.base import Objective
+from steadyear.attacks.objectives.classes import ClassObjective
+from steadyear.attacks.objectives.multilabel import MultiLabelObjective
+from steadyear.attacks.signal.sizes import per_clip
+from steadyear.foundation.random_streams import Draws
+
+_LEAST = 1e-3  # of the way so far, added to every step: clipped steps would never cross a boundary
+_KICK = 0.05  # of the usual one: what is walked stays walked
+
+
+class _Nearest(NamedTuple):
+    """The nearest boundary of each clip: its distance, and the way there."""
+
+    distance: Tensor
+    way: Tensor
+
+
+class DeepFool(MinimalNorm):
+    """Nearest linearised boundary (Moosavi-Dezfooli et al., 2016, arXiv 1511.04599, algorithm 2).
+
+    In every step the boundaries of each clip are linearised, and the clip moves to the nearest of
+    them in the norm of the ball. Of a classifier these are the boundaries to the classes with the
+    largest logits. Of a multi-label classifier they are the decisions on the labels with the smallest
+    absolute logits, where any changed decision is a success. All other objectives have one
+    boundary, where their margin is zero. A clip that has reached its aim stands still. For the rest
+    see ``MinimalNorm``.
+
+    Args:
+        ball: The norm, and the largest perturbation to look for.
+        objective: Defines the aim by its margin; ``None`` stands for ``SquaredError()``.
+        steps: Largest number of steps; each costs one gradient query per boundary until the clip
+            has reached its aim.
+        candidates: Largest number of boundaries.
+        overshoot: Share by which every perturbation is stretched, so that boundaries are crossed.
+        shrink_steps: Number of bisections at the end, one forward pass each, without gradient.
+        view: Where the perturbation lives and what is read.
+        bounds: Smallest and largest allowed value of the attacked tensor.
+        seed: First part of the key of every random number; there is one where a gradient vanishes.
+
+    Raises:
+        ValueError: If there is no step, no candidate, or a negative number of bisections or share.
+        TypeError: If the ball has no norm.
+    """
+
+    def __init__(
+        self,
+        ball: NormBall,
+        objective: Objective | None = None,
+        steps: int = 50,
+        candidates: int = 10,
+        overshoot: float = 0.02,
+        shrink_steps: int = 10,
+        view: View | None = None,
+        bounds: Bounds | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(ball, objective, steps, shrink_steps, view, bounds, seed)
+        if candidates < 1 or not overshoot >= 0:
+            raise ValueError(
+                "DeepFool needs at least one candidate and no negative overshoot, not "
+                f"{candidates}, {overshoot}."
+            )
+        self.candidates = candidates
+        self.overshoot = overshoot
+
+    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
+        """Walk until the aim is reached, and shrink what was found."""
+        x, kick = problem.x, _KICK * self.kick(problem.x, draws)
+        walked, found = torch.zeros_like(x), torch.zeros_like(x)
+        open_ = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        for step in range(self.steps + 1):
+            stretched = problem.project((1 + self.overshoot) * walked)
+            clips = self._asked(problem, open_)
+            hit = torch.zeros_like(open_)
+            hit[clips] = self._hit(problem, stretched, clips)
+            found = torch.where(per_clip(open_ & hit, x), stretched, found)
+            open_ = open_ & ~hit
+            if step == self.steps or not bool(open_.any()):
+                break
+            clips = self._asked(problem, open_)
+            nearest = self._nearest(problem, stretched[clips], kick[clips], clips)
+            far = self.farthest(x)[clips]
+            least = _LEAST * self.ball.size(walked[clips], x[clips])
+            ahead = (nearest.distance + least).clamp_max(far)
+            # A clip that stands still is asked about where clips cannot be told apart.
+            move = per_clip(ahead * open_[clips], nearest.way) * nearest.way
+            walked[clips] = self.ball.within(walked[clips] + move, far, x[clips])
+        return self.shrink(problem, found)
+
+    def _asked(self, problem: Problem, open_: Tensor) -> Tensor:
+        everyone = torch.arange(len(open_), device=open_.device)
+        return open_.nonzero()[:, 0] if problem.divisible else everyone
+
+    def _hit(self, problem: Problem, point: Tensor, clips: Tensor) -> Tensor:
+        chosen = clips if problem.divisible else None
+        prediction = problem.predict(point[clips], chosen)
+        return self.objective.success(prediction, problem.clean[clips], problem.target[clips])
+
+    def _nearest(self, problem: Problem, point: Tensor, kick: Tensor, clips: Tensor) -> _Nearest:
+        x = problem.x[clips]
+        distance, way = torch.full_like(self.ball.size(x, x), torch.inf), torch.zeros_like(x)
+        for aim in self._boundaries(problem, clips):
+            here = problem.gradient(point, clips if problem.divisible else None, aim)
+            slope = self.ball.dual_norm(here.gradient, x)
+            ahead = torch.where(slope > 0, here.value.abs() / slope, torch.inf)
+            steepest = self.ball.direction(here.gradient, x)
+            closer = ahead < distance
+            distance = torch.where(closer, ahead, distance)
+            way = torch.where(per_clip(closer, x), steepest, way)
+        lost = distance.isinf()
+        distance = torch.where(lost, self.ball.size(kick, x), distance)
+        kicked = self.ball.direction(kick, x)
+        return _Nearest(distance, torch.where(per_clip(lost, x), kicked, way))
+
+    def _boundaries(self, problem: Problem, clips: Tensor) -> Iterator[Aim]:
+        """What is zero at each boundary and grows beyond it, the nearest at the clean clip first."""
+        clean, target = problem.clean[clips], problem.target[clips]
+        # By where the margin comes from: an objective with its own has no such list of boundaries.
+        margin = type(self.objective).margin
+        if margin is ClassObjective.margin:
+            label = target[:, None]
+            order = clean.scatter(1, label, -torch.inf).argsort(1, descending=True)
+            for number in range(min(self.candidates, clean.shape[1] - 1)):
+                yield _lead_of(order[:, [number]])
+        elif margin is MultiLabelObjective.margin:
+            order = clean.abs().argsort(1)
+            for number in range(min(self.candidates, clean.shape[1])):
+                yield _flip_of(order[:, [number]])
+        else:
+            yield self.objective.margin
+
+
+def _lead_of(other: Tensor) -> Aim:
+    def aim(prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        return (prediction.gather(1, other) - prediction.gather(1, target[:, None]))[:, 0]
+
+    return aim
+
+
+def _flip_of(label: Tensor) -> Aim:
+    def aim(prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
+        logit = prediction.gather(1, label)[:, 0]
+        return torch.where(clean.gather(1, label)[:, 0] > 0, -logit, logit)
+
+    return aim

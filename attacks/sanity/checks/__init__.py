@@ -1,0 +1,1 @@
+"""The sanity checks, grouped by what they examine."""

@@ -1,0 +1,197 @@
+"""Would more effort, or no limit, change the result? Checks 10, 12, 14 and 23."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from steadyear.attacks.objectives.base import AbsoluteError, Huber, SquaredError
+from steadyear.attacks.objectives.classes import ClassObjective
+from steadyear.attacks.objectives.multilabel import OutputLoss
+from steadyear.attacks.sanity.protocol.case import NORMS, Case, Found, harm, slack
+from steadyear.attacks.sanity.protocol.evidence import Sample
+from steadyear.attacks.sanity.protocol.registry import Judge, check
+from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
+from steadyear.attacks.signal.sizes import l2_norm, per_clip
+
+_RESTARTS = 5
+_ERRORS = (SquaredError, AbsoluteError, Huber, OutputLoss)
+
+
+def gain(sample: Sample) -> float:
+    """What the other attack adds to the damage of the attack, as a share of that damage."""
+    before, after = sample.mean("harm"), sample.mean("more")
+    done = before - sample.mean("clean")
+    added = after - before
+    if added <= float(sample["slack"].mean()):
+        return 0.0
+    return added / done if done > 0 else math.inf
+
+
+def gain_judge(says: str, cure: str, good: float = 0.05, bad: float = 0.25) -> Judge:
+    """A judge of the damage that something adds to an attack.
+
+    Args:
+        says: What added it.
+        cure: What to do if it is much.
+        good: Largest share that passes.
+        bad: Smallest share that fails.
+    """
+
+    def judge(samples: list[Sample]) -> Finding:
+        worst = max(samples, key=gain)
+        share = gain(worst)
+        end = f"; {cure}" if share > good else ""
+        return Finding(
+            graded(share, good, bad), share, f"is added to the damage by {says}{end}", worst.where
+        )
+
+    return judge
+
+
+def with_harm(case: Case, more: Found, keep_worse: bool = True) -> dict[str, Tensor]:
+    """Damage of the attack and of another one on the same clips.
+
+    Args:
+        case: The attack.
+        more: What the other one found.
+        keep_worse: Take the worse of the two for every clip.
+    """
+    with case.bound() as bound:
+        target = bound.target
+    got = case.got
+    first = harm(case.objective, got.prediction, got.clean, target)
+    other = harm(case.objective, more.prediction, more.clean, target)
+    return {
+        "clean": harm(case.objective, got.clean, got.clean, target),
+        "harm": first,
+        "more": torch.maximum(first, other) if keep_worse else other,
+        "slack": slack(first),
+    }
+
+
+@check(
+    10,
+    "more_steps",
+    "damage that twice the steps add",
+    gain_judge("twice the number of steps", "raise steps"),
+    "attack",
+    "full",
+)
+def more_steps(case: Case) -> dict[str, Tensor] | None:
+    """Run the attack with twice the steps."""
+    steps = getattr(case.attack, "steps", None)
+    if not case.iterative or not isinstance(steps, int):
+        return None
+    return with_harm(case, case.run(case.with_changes(steps=2 * steps)), keep_worse=False)
+
+
+@check(
+    12,
+    "restarts",
+    f"damage that the worst of {_RESTARTS} starts adds",
+    gain_judge(f"the worst of {_RESTARTS} starts", "raise restarts"),
+    "attack",
+    "full",
+)
+def restarts(case: Case) -> dict[str, Tensor] | None:
+    """Run the attack with other random numbers and keep the worst."""
+    if not case.aimed:
+        return None
+    columns = with_harm(case, case.got)
+    for number in range(1, _RESTARTS):
+        other = case.run(case.with_changes(seed=case.attack.seed + number))
+        if torch.equal(other.adversarial, case.got.adversarial):
+            break  # nothing random in it
+        columns["more"] = torch.maximum(columns["more"], with_harm(case, other)["more"])
+    return columns
+
+
+def _judge_chance(samples: list[Sample]) -> Finding:
+    worst = min(samples, key=reached)
+    share = reached(worst)
+    says = "is the damage as a share of what a model without knowledge would show"
+    if share < 1:
+        says += "; no limit, and yet the attack does not get there: gradients are masked"
+    return Finding(Status.PASS if share >= 1 else Status.FAIL, share, says, worst.where)
+
+
+def reached(sample: Sample) -> float:
+    """Damage as a share of that of a model without knowledge."""
+    wanted = sample.mean("wanted")
+    return sample.mean("harm") / wanted if wanted > 0 else math.inf
+
+
+def chance(case: Case, got: Found) -> dict[str, Tensor]:
+    """Damage per clip, and the damage of the best constant prediction.
+
+    Where a constant prediction means nothing, 95 % of the clips must reach the aim.
+
+    Args:
+        case: The attack.
+        got: What was found.
+    """
+    objective, target = case.objective, case.target
+    if isinstance(objective, ClassObjective):
+        share = 1 - 1 / got.clean.shape[1]
+    elif target is None or len(target) < 2 or not isinstance(objective, _ERRORS):
+        share = 0.95
+    else:
+        mean = target.to(got.clean.dtype).mean(0, keepdim=True)
+        if isinstance(objective, OutputLoss):
+            mean = mean.clamp(1e-3, 1 - 1e-3).logit()
+        constant = objective(mean.expand_as(got.clean), target)
+        return {"harm": got.objective, "wanted": constant}
+    return {"harm": got.success, "wanted": torch.full(got.success.shape, share)}
+
+
+@check(14, "unbounded", "damage without limit, in that of a guess", _judge_chance, "attack", "full")
+def unbounded(case: Case) -> dict[str, Tensor] | None:
+    """Give the attack the whole domain."""
+    if not case.iterative or case.attack.ball.norm not in NORMS:
+        return None
+    with case.bound() as bound:
+        start = bound.start
+    low, high = case.attack.bounds or (float(start.min()), float(start.max()))
+    width = (high - low) or 1.0
+    values = start[0].numel()
+    eps = width if case.attack.ball.norm == "linf" else width * math.sqrt(values)
+    return chance(case, case.run(case.attack.at(eps)))
+
+
+def _judge_textbook(samples: list[Sample]) -> Finding:
+    worst = min(samples, key=lambda s: s.mean("rise") / max(s.mean("textbook"), 1e-12))
+    share = worst.mean("rise") / max(worst.mean("textbook"), 1e-12)
+    status = graded(1 - share, 1e-2, 0.1)
+    says = "is the rise in rises of a gradient attack as in a textbook, with the same gradients"
+    return Finding(status, share, says, worst.where)
+
+
+@check(23, "textbook", "rise, in rises of a textbook attack", _judge_textbook, "attack", "full")
+def textbook(case: Case) -> dict[str, Tensor] | None:
+    """Climb with code that shares no line with the attack, its ball or its solver."""
+    if not case.iterative or case.attack.ball.norm not in NORMS:
+        return None
+    steps, eps, flat = int(case.got.queries.max()), case.budget, case.attack.ball.norm == "linf"
+    with case.bound() as bound:
+        # A start of its own: at the clean clip some objectives are flat.
+        generator = torch.Generator().manual_seed(case.attack.seed)
+        noise = torch.randn(bound.start.shape, generator=generator).to(bound.start)
+        moved = eps / 100 * (noise.sign() if flat else noise / per_clip(l2_norm(noise), noise))
+        best = bound.value(bound.within(bound.start + moved))
+        for _ in range(steps):
+            gradient = bound.gradient(bound.within(bound.start + moved))[1]
+            if gradient is None:
+                return None
+            if flat:
+                moved = (moved + 2.5 * eps / steps * gradient.sign()).clamp(-eps, eps)
+            else:
+                length = gradient.flatten(1).norm(dim=1).clamp_min(1e-30)
+                moved = moved + 2.5 * eps / steps * gradient / per_clip(length, gradient)
+                moved = moved * per_clip((eps / moved.flatten(1).norm(dim=1)).clamp_max(1), moved)
+            moved = bound.within(bound.start + moved) - bound.start
+            best = torch.maximum(best, bound.value(bound.start + moved))
+    clean = case.got.clean_objective.double()
+    return {"textbook": best.double() - clean, "rise": case.got.objective.double() - clean}

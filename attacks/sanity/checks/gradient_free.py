@@ -1,0 +1,73 @@
+"""Do attacks that need no gradient find more? Checks 16 and 18."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from steadyear.attacks.balls import L2, Linf
+from steadyear.attacks.black_box.square import Square
+from steadyear.attacks.objectives.base import Objective
+from steadyear.attacks.objectives.classes import CrossEntropy, Margin
+from steadyear.attacks.objectives.multilabel import OutputLoss
+from steadyear.attacks.objectives.ranking import ScaleFreeHinge
+from steadyear.attacks.sanity.checks.effort import gain_judge, with_harm
+from steadyear.attacks.sanity.checks.ray_search import RaySearch
+from steadyear.attacks.sanity.protocol.case import Case
+from steadyear.attacks.sanity.protocol.evidence import Sample
+from steadyear.attacks.sanity.protocol.registry import check
+from steadyear.attacks.sanity.protocol.verdict import Finding, graded
+
+_QUERIES = 300
+_FLIPS = 128
+
+
+@check(
+    16,
+    "black_box",
+    "damage that a search without gradients adds",
+    gain_judge(
+        f"a random search of {_QUERIES} queries", "its gradients are masked", good=0.01, bad=0.05
+    ),
+    "attack",
+    "full",
+)
+def black_box(case: Case) -> dict[str, Tensor] | None:
+    """Search over windows, and keep the worse of both for every clip."""
+    if not case.iterative or type(case.attack.ball) not in (Linf, L2):
+        return None
+    a = case.attack
+    search = Square(
+        a.ball, _steady(a.objective), _QUERIES, view=a.view, bounds=a.bounds, seed=a.seed
+    )
+    return with_harm(case, case.run(search))
+
+
+def _steady(objective: Objective) -> Objective:
+    """What to search by: losses of confident classifiers are flat, margins are not."""
+    if isinstance(objective, CrossEntropy):
+        return Margin()
+    return ScaleFreeHinge() if isinstance(objective, OutputLoss) else objective
+
+
+def _judge_hard(samples: list[Sample]) -> Finding:
+    worst = max(samples, key=lambda s: s.mean("only"))
+    share = worst.mean("only")
+    says = "of the clips reach the aim by decisions alone, and not by the attack"
+    return Finding(graded(share, 0.01, 0.1), share, says, worst.where)
+
+
+@check(
+    18,
+    "hard_label",
+    "share of clips that only a search by decisions breaks",
+    _judge_hard,
+    "attack",
+    "full",
+)
+def hard_label(case: Case) -> dict[str, Tensor] | None:
+    """Search along rays, seeing only whether the aim is reached."""
+    if not case.iterative:
+        return None
+    a = case.attack
+    rays = RaySearch(a.ball, a.objective, _FLIPS, a.view, a.bounds, a.seed)
+    return {"only": case.run(rays).success & ~case.got.success}

@@ -1,0 +1,1 @@
+"""What every sanity check works with: the case, its evidence and the verdict."""

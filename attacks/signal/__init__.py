@@ -1,0 +1,1 @@
+"""Measures and transforms of clips that balls, domains and attacks share."""

@@ -1,0 +1,1 @@
+"""Robustness under attacks and corruptions, measured during validation and test."""

@@ -1,0 +1,71 @@
+"""What a model predicts, as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
+
+from steadyear.attacks import prediction_of
+from steadyear.callbacks.batches import clip_index
+from steadyear.callbacks.processes import from_all_processes
+from steadyear.callbacks.records.robustness_table import Names
+
+
+class PredictionTable(Callback):
+    """Writes ``predictions.csv`` at ``predict``: one row per clip, one column per output.
+
+    Columns carry the data module's names of targets, and ``concepts/<name>`` for a bottleneck.
+    """
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, Any]] = []
+
+    def on_predict_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin."""
+        self._rows = []
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the predictions of a batch."""
+        names = Names.of(getattr(trainer, "datamodule", None))
+        prediction, index = prediction_of(outputs), clip_index(batch)
+        seen = range(len(self._rows), len(self._rows) + len(prediction))
+        # Distributed samplers deal clips out in turn; a count of its own would clash with others'.
+        dealt = [number * trainer.world_size + trainer.global_rank for number in seen]
+        columns = {"index": dealt if index is None else index.tolist()}
+        columns |= _columns(prediction, names.targets, "")
+        if isinstance(concepts := getattr(outputs, "concepts", None), Tensor):
+            columns |= _columns(concepts, names.concepts, "concepts/")
+        rows = zip(*columns.values(), strict=True)
+        self._rows += [dict(zip(columns, row, strict=True)) for row in rows]
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the table, each clip once."""
+        rows = from_all_processes(self._rows)
+        if not trainer.is_global_zero:
+            return
+        names = Names.of(getattr(trainer, "datamodule", None))
+        table = pd.DataFrame(rows).drop_duplicates("index").sort_values("index")
+        table.insert(0, "clip", [names.clip(index) for index in table.pop("index")])
+        path = Path(trainer.default_root_dir) / "predictions.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(path, index=False)
+        rank_zero_info(f"Wrote the predictions of {len(table)} clips to {path}")
+
+
+def _columns(values: Tensor, names: Any, prefix: str) -> dict[str, list[float]]:
+    labels = names if len(names) == values.shape[-1] else range(values.shape[-1])
+    columns = values.detach().float().cpu().T.tolist()
+    return {f"{prefix}{name}": column for name, column in zip(labels, columns, strict=True)}

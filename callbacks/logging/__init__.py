@@ -1,0 +1,1 @@
+"""Loggers and the record of a run."""

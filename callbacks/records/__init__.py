@@ -1,0 +1,1 @@
+"""The tables that an evaluation writes: one row per clip and condition."""

@@ -1,0 +1,1 @@
+"""The verdicts of the sanity checks in files, logs and W&B."""

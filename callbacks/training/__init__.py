@@ -1,0 +1,1 @@
+"""Adversarial training, its recipes and what it costs."""

@@ -1,0 +1,1 @@
+"""BirdSet, read from its published tables and archives."""

@@ -1,0 +1,1 @@
+"""Soundtracks with the Mid-level features."""

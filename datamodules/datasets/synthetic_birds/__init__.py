@@ -1,0 +1,1 @@
+"""Synthetic birds: focal recordings and soundscapes."""

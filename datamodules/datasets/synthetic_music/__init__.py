@@ -1,0 +1,1 @@
+"""Synthetic music with known concepts and emotions."""

@@ -1,0 +1,1 @@
+"""Tables of ratings, class lists and splits."""

@@ -1,0 +1,1 @@
+"""Augmentation, corruptions and label noise."""

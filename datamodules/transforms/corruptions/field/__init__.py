@@ -1,0 +1,1 @@
+"""Corruptions that the place of recording causes."""

@@ -1,0 +1,1 @@
+"""Corruptions that a recorder or its storage causes."""

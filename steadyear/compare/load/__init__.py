@@ -1,0 +1,1 @@
+"""Reading tested runs and grouping them by system."""

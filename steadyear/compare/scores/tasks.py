@@ -1,0 +1,197 @@
+"""What differs between tasks: their scores, which direction is better, and their words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steadyear.compare.scores.multilabel import (
+    data_set_robustness,
+    drawn_cmap,
+    multilabel,
+)
+from steadyear.compare.scores.regression import regression
+
+Floats = NDArray[np.float64]
+Figures = tuple[dict[str, float], dict[str, float]]
+"""Scores of a set of clips by name, and one score of every target."""
+
+
+class Score(NamedTuple):
+    """A score of a set of clips.
+
+    Attributes:
+        key: Its name among the metrics.
+        label: What tables and axes call it.
+        name: The same in words.
+    """
+
+    key: str
+    label: str
+    name: str
+
+
+class Column(NamedTuple):
+    """A column of the table with one row per system.
+
+    Attributes:
+        head: Its name.
+        key: Name of the metric.
+        attacked: Whether it is that of the headline attack, not of the clean clips.
+        digits: Digits after the decimal point.
+    """
+
+    head: str
+    key: str
+    attacked: bool
+    digits: int = 3
+
+
+class Clips(NamedTuple):
+    """The error of a single clip, which pooled tests compare.
+
+    Attributes:
+        name: What tables call it.
+        change: What tables call attacked minus clean error.
+        source: Whose way to pool clips it is, to be put behind a comma; empty where it is ours.
+        meaning: What the error is, as a sentence; empty where its name says it.
+    """
+
+    name: str
+    change: str
+    source: str = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: what tables, tests and figures ask instead of knowing it.
+
+    Attributes:
+        name: Its name in the metadata of tables.
+        figures: Gives the scores of a set of clips from predictions, targets, both of shape (clips,
+            targets), and the names of the targets.
+        score: What systems are judged by.
+        other: What is shown beside it.
+        loss: What the score loses under attack, positive for the worse.
+        target: The score of a single target; its key is the name of these in `summary.json`.
+        higher_is_better: Whether more of ``score`` is better.
+        robustness: Gives the robustness score of the data set from the score without and under
+            attack; ``None`` where there is no such score.
+        strength: Metric that is largest for the strongest attack.
+        clips: The error of a single clip.
+        drawn: Gives the score of clips that are drawn again and again, shape (draws,), from
+            predictions and targets; ``None`` where the score is the mean of the clips' errors.
+        columns: Scores in the table with one row per system.
+        has_range: Whether the lowest and highest predictions can be compared with the targets.
+        glossary: What the scores without attack are.
+        loss_glossary: What the columns under attack are, where that is not clear.
+        undefined: Says of which targets the score is undefined, and why; with a place for names.
+        targets: What one output is called, and several.
+    """
+
+    name: str
+    figures: Callable[[Floats, Floats, Sequence[str]], Figures]
+    score: Score
+    other: Score
+    loss: Score
+    target: Score
+    higher_is_better: bool
+    robustness: Callable[[float, float], float] | None
+    strength: str
+    clips: Clips
+    drawn: Callable[[Floats, Floats], Floats] | None
+    columns: tuple[Column, ...]
+    has_range: bool
+    glossary: str
+    loss_glossary: str
+    undefined: str
+    targets: tuple[str, str]
+
+    @property
+    def mean_over_clips(self) -> bool:
+        """Whether the score is the mean of the clips' errors, not one of all clips together."""
+        return self.drawn is None
+
+    def lost(self, clean: float, attacked: float) -> float:
+        """What the score loses, positive for the worse.
+
+        Args:
+            clean: The score without attack.
+            attacked: The score under attack.
+        """
+        return clean - attacked if self.higher_is_better else attacked - clean
+
+
+REGRESSION: Final = Task(
+    name="regression",
+    figures=regression,
+    score=Score("mae", "MAE", "Mean absolute error"),
+    other=Score("pearson", "r", "Pearson's r over clips, mean over targets"),
+    loss=Score("delta_mae", "ΔMAE", "attacked minus clean"),
+    target=Score("target_pearson", "r", "Pearson's r over clips"),
+    higher_is_better=False,
+    robustness=None,
+    strength="mae",
+    clips=Clips("attacked MAE", "ΔMAE", ", as in the published study"),
+    drawn=None,
+    columns=(
+        Column("clean r", "pearson", attacked=False, digits=2),
+        Column("clean MAE", "mae", attacked=False),
+        Column("att. r", "pearson", attacked=True, digits=2),
+        Column("att. MAE", "mae", attacked=True),
+        Column("ΔMAE", "delta_mae", attacked=True),
+    ),
+    has_range=True,
+    glossary="r = Pearson's r over clips, mean over targets; MAE = mean absolute error",
+    loss_glossary="Δ = attacked minus clean; range = lowest..highest attacked prediction of all seeds",
+    undefined=(
+        "Pearson's r is undefined for {}, because a prediction or a target is constant or not finite."
+    ),
+    targets=("target", "targets"),
+)
+
+MULTILABEL: Final = Task(
+    name="multilabel",
+    figures=multilabel,
+    score=Score("cmap", "cmAP", "Class-wise mean average precision"),
+    other=Score("auroc", "AUROC", "Area under the ROC curve, mean over classes"),
+    loss=Score("cmap_drop", "cmAP drop", "clean minus attacked"),
+    target=Score("target_ap", "AP", "Average precision of each class that occurs"),
+    higher_is_better=True,
+    robustness=data_set_robustness,
+    strength="cmap_drop",
+    clips=Clips(
+        "attacked error",
+        "Δerror",
+        meaning="The error of a clip is 1 minus the label ranking average precision; for a clip "
+        "without labels it is the highest probability of any class.",
+    ),
+    drawn=drawn_cmap,
+    columns=(
+        Column("clean cmAP", "cmap", attacked=False),
+        Column("att. cmAP", "cmap", attacked=True),
+        Column("cmAP drop", "cmap_drop", attacked=True),
+        Column("cmAP PRS", "prs_cmap", attacked=True, digits=2),
+        Column("PRS", "prs", attacked=True, digits=2),
+        Column("att. AUROC", "auroc", attacked=True, digits=2),
+        Column("att. top-1", "top1", attacked=True, digits=2),
+    ),
+    has_range=False,
+    glossary=(
+        "cmAP = mean average precision of the classes that occur; AUROC = mean over classes; "
+        "top-1 = share of the clips with labels whose highest score belongs to one of them"
+    ),
+    loss_glossary=(
+        "drop = clean minus attacked; PRS = performance robustness score, 1 where nothing was "
+        "lost: that of the data set from cmAP (ours), and the mean over clips from their losses"
+    ),
+    undefined="average precision is undefined for {}, because a prediction is not a number.",
+    targets=("class", "classes"),
+)
+
+TASKS: Final[Mapping[str, Task]] = {task.name: task for task in (REGRESSION, MULTILABEL)}

@@ -1,0 +1,1 @@
+"""Spreads, tests and intervals over seeds and clips."""

@@ -1,0 +1,1 @@
+"""Released attack logs as runs."""

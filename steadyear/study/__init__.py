@@ -1,0 +1,1 @@
+"""Studies: every system with every seed."""
