@@ -85,7 +85,7 @@ from steadyear.attacks.objectives.classes import (
     Margin,
     TargetedDLR,
 )
-from steadyear.attacks.objectives.constrained import WhileHolding
+from steadyear.attacks.objectives.constrained import ConstrainedObjective
 from steadyear.attacks.objectives.embeddings import EmbeddingDissimilarity, PrototypeActivation
 from steadyear.attacks.objectives.labels import HideLabels, LabelMargin, ShowLabels
 from steadyear.attacks.objectives.multilabel import MultiLabelObjective, OutputLoss
@@ -98,7 +98,7 @@ from steadyear.attacks.objectives.ranking import (
     WrongLabels,
 )
 from steadyear.attacks.signal.sizes import l2_norm, linf_norm, snr_db
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 __all__ = [
     "APGD",
@@ -125,13 +125,13 @@ __all__ = [
     "CarliniWagner",
     "ClassObjective",
     "ClassRanking",
+    "ConstrainedObjective",
     "Cost",
     "Crafted",
     "CrossEntropy",
     "DeepFool",
     "Distance",
     "Domain",
-    "Draws",
     "EmbeddingDissimilarity",
     "FrequencyMask",
     "Gain",
@@ -158,6 +158,7 @@ __all__ = [
     "PrototypeActivation",
     "Psychoacoustic",
     "RandomSearch",
+    "RandomStreams",
     "RealisedAttack",
     "RegressionObjective",
     "RobustCurve",
@@ -182,7 +183,6 @@ __all__ = [
     "Universal",
     "View",
     "WaveformDomain",
-    "WhileHolding",
     "WorstOf",
     "WrongLabels",
     "attack_in_batches",

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor
 
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _SOUND_DIMENSIONS = 3  # batch, channels, time; a batch of spectrograms has four
 
@@ -29,10 +29,10 @@ class Ball(ABC):
     norm: ClassVar[str]
     """Name of the norm in tables."""
 
-    of_sounds: ClassVar[bool] = False
+    requires_waveform: ClassVar[bool] = False
     """Whether the budget is relative to what the clip sounds like."""
 
-    steering: ClassVar[tuple[str, ...]] = ()
+    search_parameters: ClassVar[tuple[str, ...]] = ()
     """Settings that steer a search, and do not change what is allowed."""
 
     def __init__(self, eps: float = 0.0) -> None:
@@ -59,7 +59,7 @@ class Ball(ABC):
         Raises:
             ValueError: If it has more dimensions than (batch, channels, time).
         """
-        if self.of_sounds and x.ndim > _SOUND_DIMENSIONS:
+        if self.requires_waveform and x.ndim > _SOUND_DIMENSIONS:
             raise ValueError(
                 f"{self!r} is relative to the clip's own sound, but the attacked tensor is "
                 f"{tuple(x.shape)}, and not (batch, time) or (batch, channels, time): attack waveforms "
@@ -68,11 +68,11 @@ class Ball(ABC):
             )
 
     @abstractmethod
-    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """A random perturbation, uniform in the ball around each clip of ``x``."""
 
     @abstractmethod
-    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_on_sphere(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """A random perturbation that spends the whole budget of each clip."""
 
     @abstractmethod
@@ -83,7 +83,9 @@ class Ball(ABC):
     def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """The nearest allowed perturbation of each clip."""
 
-    def bounded(self, perturbation: Tensor, x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    def project_within_bounds(
+        self, perturbation: Tensor, x: Tensor, bounds: tuple[float, float]
+    ) -> Tensor:
         """An allowed perturbation near by that keeps the clip within bounds.
 
         Projected, then clipped: where it is enough for a ball that every value is moved towards the
@@ -105,7 +107,7 @@ class NormBall(Ball):
     """A ball of a norm: what minimal-norm attacks can search in."""
 
     @abstractmethod
-    def within(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
+    def project_to_radius(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """The nearest perturbation of each clip whose size is at most ``radius``.
 
         Args:
@@ -114,7 +116,7 @@ class NormBall(Ball):
             x: The clean clips, shape (batch, ...).
         """
 
-    def stride(self, gradient: Tensor, x: Tensor) -> Tensor:
+    def search_direction(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Which way a search steps that is drawn back into a radius afterwards; its unit is the radius.
 
         The steepest ascent, unless drawing back makes the best of longer steps.

@@ -10,7 +10,7 @@ from torch import Tensor
 from steadyear.attacks.balls.base import NormBall
 from steadyear.attacks.signal.memo import OncePerTensor
 from steadyear.attacks.signal.sizes import l2_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 ROUNDING = 2.0**-24
 """Share of a value that single precision may round away."""
@@ -31,7 +31,7 @@ class CoefficientBall(NormBall):
     allowed, and ``size`` does not count what may be noise.
     """
 
-    of_sounds = True
+    requires_waveform = True
 
     def __init__(self, eps: float = 0.0) -> None:
         super().__init__(eps)
@@ -75,17 +75,17 @@ class CoefficientBall(NormBall):
             x: The clean clips, shape (batch, time).
         """
 
-    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Uniform in the ball of every group."""
-        way = self._steepest(draws.normal(x), x)
+        way = self._steepest(rng.normal(x), x)
         limits = self._limits(x)
-        share = draws.uniform(limits.to(x.dtype)).abs().double()
+        share = rng.uniform(limits.to(x.dtype)).abs().double()
         share = share ** (1 / self.dimensions(x.shape[1], limits))
         return self._back(way * self.spread(self.eps * share, x.shape[1]), x)
 
-    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_on_sphere(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Every group at its limit, in a random direction."""
-        return self.direction(draws.normal(x), x) * self.eps
+        return self.direction(rng.normal(x), x) * self.eps
 
     def direction(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Every group along its gradient, at its limit."""
@@ -93,9 +93,9 @@ class CoefficientBall(NormBall):
 
     def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """Shrink every group that is beyond its limit."""
-        return self.within(perturbation, perturbation.new_full((len(x),), self.eps), x)
+        return self.project_to_radius(perturbation, perturbation.new_full((len(x),), self.eps), x)
 
-    def within(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
+    def project_to_radius(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """Shrink every group that is beyond the radius times its limit."""
         limits = self._limits(_checked(x, self))
         found = self.coefficients(perturbation.double())
@@ -106,7 +106,9 @@ class CoefficientBall(NormBall):
         factor = torch.where(levels > allowed, allowed / levels, 1.0)
         return self._back(found * self.spread(factor, x.shape[1]), x)
 
-    def bounded(self, perturbation: Tensor, x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    def project_within_bounds(
+        self, perturbation: Tensor, x: Tensor, bounds: tuple[float, float]
+    ) -> Tensor:
         """An allowed perturbation near by that keeps the clip within bounds.
 
         Clipping spreads energy over all groups. So it alternates with projection a few times, and

@@ -10,7 +10,7 @@ from torch import Tensor
 from steadyear.attacks.balls.base import NormBall
 from steadyear.attacks.balls.norms import L2
 from steadyear.attacks.signal.sizes import linf_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class L1(NormBall):
@@ -34,7 +34,7 @@ class L1(NormBall):
     """
 
     norm = "l1"
-    steering = ("share",)
+    search_parameters = ("share",)
 
     def __init__(self, eps: float = 0.0, share: float = 0.01) -> None:
         super().__init__(eps)
@@ -42,14 +42,14 @@ class L1(NormBall):
             raise ValueError(f"The share of an L1 ball is from 0 to 1, not {share}.")
         self.share = share
 
-    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Uniform in the ball."""
-        radius = draws.uniform_per_clip(x) ** (1 / x[0].numel())
-        return self.surface(x, draws) * radius
+        radius = rng.uniform_per_clip(x) ** (1 / x[0].numel())
+        return self.sample_on_sphere(x, rng) * radius
 
-    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_on_sphere(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Uniform on the surface: exponential sizes with random signs, divided by their sum."""
-        numbers = draws.uniform(x)
+        numbers = rng.uniform(x)
         sizes = -numbers.abs().clamp_min(torch.finfo(x.dtype).tiny).log()
         return numbers.sign() * sizes * per_clip(self.eps / l1_norm(sizes), x)
 
@@ -62,19 +62,21 @@ class L1(NormBall):
         scaled = scaled * largest(gradient, gradient.new_full((len(gradient),), number).long())
         return scaled / per_clip(l1_norm(scaled).clamp_min(tiny), scaled)
 
-    def stride(self, gradient: Tensor, x: Tensor) -> Tensor:
+    def search_direction(self, gradient: Tensor, x: Tensor) -> Tensor:
         """The gradient of unit Euclidean length: drawing back keeps its largest values, however many."""
         return L2().direction(gradient, x)
 
     def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """Shrink every value by the same amount, but not beyond zero."""
-        return self.within(perturbation, perturbation.new_full((len(x),), self.eps), x)
+        return self.project_to_radius(perturbation, perturbation.new_full((len(x),), self.eps), x)
 
-    def within(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
+    def project_to_radius(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """Shrink every value of a clip by the same amount, but not beyond zero."""
         return shrunk(perturbation, radius)
 
-    def bounded(self, perturbation: Tensor, x: Tensor, bounds: tuple[float, float]) -> Tensor:
+    def project_within_bounds(
+        self, perturbation: Tensor, x: Tensor, bounds: tuple[float, float]
+    ) -> Tensor:
         """The nearest perturbation that is in the ball and keeps the clip within bounds."""
         low, high = bounds
         room = torch.where(perturbation > 0, high - x, x - low)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from steadyear.attacks.balls.base import NormBall
 from steadyear.attacks.signal.sizes import l2_norm, linf_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class Linf(NormBall):
@@ -15,13 +15,13 @@ class Linf(NormBall):
 
     norm = "linf"
 
-    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Each value uniform in [-eps, eps]."""
-        return draws.uniform(x).mul_(self.eps)
+        return rng.uniform(x).mul_(self.eps)
 
-    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_on_sphere(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Each value -eps or eps: the energy that a sign attack spends, without its aim."""
-        return draws.uniform(x).sign_().mul_(self.eps)
+        return rng.uniform(x).sign_().mul_(self.eps)
 
     def direction(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Sign of the gradient."""
@@ -31,7 +31,7 @@ class Linf(NormBall):
         """Clamp every value."""
         return perturbation.clamp(-self.eps, self.eps)
 
-    def within(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
+    def project_to_radius(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """Clamp every value to its clip's radius."""
         limit = per_clip(radius, perturbation)
         return perturbation.clamp(-limit, limit)
@@ -50,14 +50,14 @@ class L2(NormBall):
 
     norm = "l2"
 
-    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Uniform in the Euclidean ball."""
-        radius = draws.uniform_per_clip(x) ** (1 / x[0].numel())
-        return self.surface(x, draws) * radius
+        radius = rng.uniform_per_clip(x) ** (1 / x[0].numel())
+        return self.sample_on_sphere(x, rng) * radius
 
-    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_on_sphere(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Uniform on the Euclidean sphere."""
-        return self.direction(draws.normal(x), x).mul_(self.eps)
+        return self.direction(rng.normal(x), x).mul_(self.eps)
 
     def direction(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Gradient divided by its norm."""
@@ -70,7 +70,7 @@ class L2(NormBall):
         """Shrink what is too long."""
         return self._shorten(perturbation, self.eps)
 
-    def within(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
+    def project_to_radius(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """Shrink what is longer than its clip's radius."""
         return self._shorten(perturbation, radius)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from steadyear.attacks.balls.base import NormBall
 from steadyear.attacks.balls.norms import L2
 from steadyear.attacks.signal.sizes import l2_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class SNR(NormBall):
@@ -34,7 +34,7 @@ class SNR(NormBall):
     """
 
     norm = "snr"
-    of_sounds = True
+    requires_waveform = True
 
     def __init__(self, eps: float = 0.0, db: float | None = None) -> None:
         if db is not None and eps != 0:
@@ -51,13 +51,13 @@ class SNR(NormBall):
         """The smallest signal-to-noise ratio that is allowed, in dB; infinite for a budget of 0."""
         return -20 * math.log10(self.eps) if self.eps > 0 else math.inf
 
-    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Uniform in each clip's Euclidean ball."""
-        return self._unit.inside(x, draws) * per_clip(self.eps * l2_norm(x), x)
+        return self._unit.sample_in_ball(x, rng) * per_clip(self.eps * l2_norm(x), x)
 
-    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_on_sphere(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Uniform on each clip's Euclidean sphere."""
-        return self._unit.surface(x, draws) * per_clip(self.eps * l2_norm(x), x)
+        return self._unit.sample_on_sphere(x, rng) * per_clip(self.eps * l2_norm(x), x)
 
     def direction(self, gradient: Tensor, x: Tensor) -> Tensor:
         """The gradient, scaled to the norm of the clip."""
@@ -65,13 +65,15 @@ class SNR(NormBall):
 
     def project(self, perturbation: Tensor, x: Tensor) -> Tensor:
         """Shrink what is too loud."""
-        return self.within(perturbation, perturbation.new_full((len(x),), self.eps), x)
+        return self.project_to_radius(perturbation, perturbation.new_full((len(x),), self.eps), x)
 
-    def within(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
+    def project_to_radius(self, perturbation: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """Shrink what is too loud for its clip's ratio."""
         norm = l2_norm(x)
         # Nothing is allowed around silence, whatever the ratio.
-        return self._unit.within(perturbation, torch.where(norm > 0, radius * norm, 0.0), x)
+        return self._unit.project_to_radius(
+            perturbation, torch.where(norm > 0, radius * norm, 0.0), x
+        )
 
     def dual_norm(self, gradient: Tensor, x: Tensor) -> Tensor:
         """Euclidean norm, times that of the clip."""

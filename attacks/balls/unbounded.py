@@ -9,7 +9,7 @@ from torch import Tensor
 
 from steadyear.attacks.balls.base import Ball
 from steadyear.attacks.signal.sizes import l2_norm
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class Unbounded(Ball):
@@ -28,7 +28,7 @@ class Unbounded(Ball):
         """Itself: there is no budget to change."""
         return self
 
-    def inside(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """There is no uniform point of an unbounded set.
 
         Raises:
@@ -36,7 +36,7 @@ class Unbounded(Ball):
         """
         raise ValueError("An unbounded attack has no random start; give a ball with a budget.")
 
-    def surface(self, x: Tensor, draws: Draws) -> Tensor:
+    def sample_on_sphere(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """There is no budget to spend.
 
         Raises:

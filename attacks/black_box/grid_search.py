@@ -13,7 +13,7 @@ from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.gradient.pgd import PGD
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _DIMENSIONS = 4
 _POINTS = 10_000
@@ -61,7 +61,7 @@ class GridSearch(Attack):
         self.refine = refine
         self.steps = steps
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Try all points, then climb from the worst.
 
         Raises:
@@ -80,7 +80,7 @@ class GridSearch(Attack):
         # 2.5 half cells in all: enough to reach what lies nearest to this point.
         step = 2.5 / self.steps / (self.points - 1)
         climb = PGD(self.ball, self.objective, self.steps, step, view=self.view)
-        return climb.solve(problem, draws)
+        return climb.solve(problem, rng)
 
     def grid(self, dimensions: int) -> Tensor:
         """All points, shape (points, dimensions), in double precision.

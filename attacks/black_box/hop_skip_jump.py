@@ -14,7 +14,7 @@ from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.minimal_norm.base import MinimalNorm
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import l2_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _TRIES = 5  # random directions of each size, before the size is doubled
 _SMALLEST = 2.0**-10  # first size of the noise, in multiples of the clip's own
@@ -70,15 +70,15 @@ class HopSkipJump(MinimalNorm):
         self.probes = probes
         self.relative_probe = relative_probe
 
-    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Walk along the boundary, and keep the smallest success."""
         x = problem.x
         # Streams of their own: how many numbers the first search needs depends on the batch.
-        point = self._back(problem, self._first(problem, draws.stream(0)))
-        draws = draws.stream(1)
+        point = self._back(problem, self._first(problem, rng.stream(0)))
+        rng = rng.stream(1)
         best, smallest = point, self.ball.size(point, x)
         for step in range(1, self.steps + 1):
-            way = self._across(problem, point, round(self.probes * math.sqrt(step)), draws)
+            way = self._across(problem, point, round(self.probes * math.sqrt(step)), rng)
             point = self._back(problem, self._jump(problem, point, way, step))
             size = self.ball.size(point, x)
             closer = size < smallest
@@ -86,7 +86,7 @@ class HopSkipJump(MinimalNorm):
             smallest = torch.where(closer, size, smallest)
         return best
 
-    def _first(self, problem: Problem, draws: Draws) -> Tensor:
+    def _first(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """The smallest noise with success, clip by clip; zero where there is none, or no need."""
         x, found = problem.x, torch.zeros_like(problem.x)
         hit = problem.success(found)
@@ -94,7 +94,7 @@ class HopSkipJump(MinimalNorm):
         size = torch.minimum(_SMALLEST * own, farthest)
         while not bool(hit.all()):
             for _ in range(_TRIES):
-                noise = self.ball.direction(draws.uniform(x), x)
+                noise = self.ball.direction(rng.uniform(x), x)
                 noise = problem.project(self._of_size(noise, size, x))
                 new = ~hit & problem.success(noise)
                 found, hit = torch.where(per_clip(new, x), noise, found), hit | new
@@ -113,17 +113,17 @@ class HopSkipJump(MinimalNorm):
         low = torch.zeros_like(high)
         for _ in range(self.shrink_steps):
             middle = (low + high) / 2
-            hit = problem.success(problem.project(self.ball.within(point, middle, x)))
+            hit = problem.success(problem.project(self.ball.project_to_radius(point, middle, x)))
             low, high = torch.where(hit, low, middle), torch.where(hit, middle, high)
-        return problem.project(self.ball.within(point, high, x))
+        return problem.project(self.ball.project_to_radius(point, high, x))
 
-    def _across(self, problem: Problem, point: Tensor, probes: int, draws: Draws) -> Tensor:
+    def _across(self, problem: Problem, point: Tensor, probes: int, rng: RandomStreams) -> Tensor:
         """Steepest way across the boundary, from the decisions on random probes."""
         x, values = problem.x, point[0].numel()
         length = self.relative_probe * l2_norm(point) / math.sqrt(values)
         yes, all_, count = torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(length)
         for _ in range(probes):
-            noise = draws.normal(x)
+            noise = rng.normal(x)
             probe = problem.project(point + noise * per_clip(length / l2_norm(noise), x))
             moved, hit = probe - point, problem.success(probe)
             yes, all_, count = yes + moved * per_clip(hit, x), all_ + moved, count + hit

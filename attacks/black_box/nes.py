@@ -14,7 +14,7 @@ from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, l2_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class _Worst(NamedTuple):
@@ -70,25 +70,25 @@ class NES(Attack):
         self.relative_step = 2.5 / steps if relative_step is None else relative_step
         self.relative_sigma = relative_sigma
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Estimate, step, and keep the worst of what was asked about."""
-        x, draws = problem.x, draws.stream(0)
-        start = self.ball.inside(x, draws) if problem.start is None else problem.start
+        x, rng = problem.x, rng.stream(0)
+        start = self.ball.sample_in_ball(x, rng) if problem.start is None else problem.start
         point = problem.project(start)
         worst = _Worst(point, problem.value(point))
-        sigma = self.relative_sigma * l2_norm(self.ball.surface(x, draws))
+        sigma = self.relative_sigma * l2_norm(self.ball.sample_on_sphere(x, rng))
         step = self.relative_step * self.ball.eps
         for _ in range(self.steps):
-            gradient, worst = self._estimate(problem, point, sigma, draws, worst)
+            gradient, worst = self._estimate(problem, point, sigma, rng, worst)
             point = problem.project(point + step * self.ball.direction(gradient, x))
         return keep_worse(*worst, point, problem.value(point))[0]
 
     def _estimate(
-        self, problem: Problem, point: Tensor, sigma: Tensor, draws: Draws, worst: _Worst
+        self, problem: Problem, point: Tensor, sigma: Tensor, rng: RandomStreams, worst: _Worst
     ) -> tuple[Tensor, _Worst]:
         gradient = torch.zeros_like(point)
         for _ in range(self.samples // 2):
-            direction = draws.normal(point)
+            direction = rng.normal(point)
             # All of one length, as almost all Gaussian directions in many dimensions are.
             way = direction * per_clip(sigma / l2_norm(direction), point)
             gains = []

@@ -11,7 +11,7 @@ from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class Noise(Attack):
@@ -45,13 +45,13 @@ class Noise(Attack):
             raise ValueError(f"Noise needs at least one try, not {tries}.")
         self.tries = tries
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Draw, and keep each clip's worst try."""
-        best = problem.project(self.ball.surface(problem.x, draws.stream(0)))
+        best = problem.project(self.ball.sample_on_sphere(problem.x, rng.stream(0)))
         if self.tries == 1:
             return best
         value = problem.value(best)
         for number in range(1, self.tries):
-            other = problem.project(self.ball.surface(problem.x, draws.stream(number)))
+            other = problem.project(self.ball.sample_on_sphere(problem.x, rng.stream(number)))
             best, value = keep_worse(best, value, other, problem.value(other))
         return best

@@ -12,7 +12,7 @@ from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class RandomSearch(Attack):
@@ -48,11 +48,11 @@ class RandomSearch(Attack):
             raise ValueError(f"RandomSearch needs at least one try, not {tries}.")
         self.tries = tries
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Draw, and keep each clip's worst try."""
         best = torch.zeros_like(problem.x) if problem.start is None else problem.start
         value = problem.value(best)
         for number in range(self.tries):
-            other = problem.project(self.ball.inside(problem.x, draws.stream(number)))
+            other = problem.project(self.ball.sample_in_ball(problem.x, rng.stream(number)))
             best, value = keep_worse(best, value, other, problem.value(other))
         return best

@@ -14,7 +14,7 @@ from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, l2_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 # After how many of 10000 queries the share of changed values is halved.
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -71,18 +71,18 @@ class Square(Attack):
         self.share = share
         self.until_success = until_success
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Try windows, and keep what makes the objective larger."""
-        x, draws = problem.x, draws.stream(0)
+        x, rng = problem.x, rng.stream(0)
         shape = _plane(x)
-        best = self._first(x.reshape(shape), draws).reshape(x.shape)
+        best = self._first(x.reshape(shape), rng).reshape(x.shape)
         best = problem.project(best if problem.start is None else problem.start).clone()
         value, hit = self._ask(problem, best, None)
         numbers = x.new_empty(0)
         for query in range(1, self.queries):
             place = (query - 1) % _BLOCK
             if place == 0:
-                numbers = draws.uniform(x.new_empty(len(x), _BLOCK, _NUMBERS + shape[1]))
+                numbers = rng.uniform(x.new_empty(len(x), _BLOCK, _NUMBERS + shape[1]))
             clips = self._going(problem, hit)
             if clips is not None and len(clips) == 0:
                 break
@@ -116,15 +116,15 @@ class Square(Attack):
         scaled = 10_000 * query / self.queries
         return math.ldexp(self.share, -sum(scaled > limit for limit in _HALVINGS))
 
-    def _first(self, plane: Tensor, draws: Draws) -> Tensor:
+    def _first(self, plane: Tensor, rng: RandomStreams) -> Tensor:
         """Stripes in the Linf ball, a grid of bumps in the L2 ball."""
         if isinstance(self.ball, Linf):
-            return self.ball.eps * _signs(draws.uniform(plane[:, :, :1])).expand_as(plane)
+            return self.ball.eps * _signs(rng.uniform(plane[:, :, :1])).expand_as(plane)
         height, width = plane.shape[2:]
         sides = (math.ceil(height / _TILES), math.ceil(width / _TILES))
         rows = torch.arange(height, device=plane.device)
         columns = torch.arange(width, device=plane.device)
-        signs = _signs(draws.uniform(plane[:, :, :_TILES, :_TILES]))
+        signs = _signs(rng.uniform(plane[:, :, :_TILES, :_TILES]))
         signs = signs[:, :, rows // sides[0]][..., columns // sides[1]]
         bumps = _bumps(sides, plane)[0][rows % sides[0]][:, columns % sides[1]]
         return self._spend(bumps * signs)

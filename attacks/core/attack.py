@@ -20,7 +20,7 @@ from steadyear.attacks.core.views import Model, View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective, SquaredError
 from steadyear.attacks.signal.sizes import per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Attack(ABC):
         # Attacks that are made of others hand their own bounds on: those are the domain's.
         if domain is not None and bounds not in (None, domain.bounds):
             raise ValueError(f"{type(domain).__name__} has bounds of its own: leave bounds out.")
-        if domain is not None and domain.name != "waveform" and ball.of_sounds:
+        if domain is not None and domain.name != "waveform" and ball.requires_waveform:
             raise ValueError(
                 f"{ball!r} is relative to the clip's own sound, which a point of "
                 f"{type(domain).__name__} is not, so that it would allow nothing or anything: "
@@ -134,7 +134,7 @@ class Attack(ABC):
         return attack
 
     @abstractmethod
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Find a perturbation, shape (batch, ...), that makes the objective large."""
 
     def starts_at_clean(self) -> bool:
@@ -175,7 +175,7 @@ class Attack(ABC):
                 vanish, or a domain does not give the clean prediction back at budget 0.
             FloatingPointError: If the model gives values or gradients that are not finite.
         """
-        with self._bound(model, x, index, generator) as (forward, clips, draws):
+        with self._bound(model, x, index, generator) as (forward, clips, rng):
             with torch.no_grad():
                 # Clones, because a model may work in place on its input.
                 clean_output = forward(clips.clone())
@@ -184,7 +184,7 @@ class Attack(ABC):
             read, precision = self.view.read, self.precision
             with crafting_model(model, forward, clips, clean, read, precision) as craft:
                 problem = Problem(forward, clips, reference, clean, self, craft)
-                adversarial = self._found(problem, draws, start)
+                adversarial = self._found(problem, rng, start)
             # The solver is not trusted: everything is measured on what is handed out.
             with torch.no_grad():
                 output = forward(adversarial.clone())
@@ -241,7 +241,7 @@ class Attack(ABC):
             ValueError: As for a call.
             FloatingPointError: If the perturbation or a gradient on the way is not finite.
         """
-        with self._bound(model, x, index, generator) as (forward, clips, draws):
+        with self._bound(model, x, index, generator) as (forward, clips, rng):
             # One clip tells whether target and folded model fit, unless the others' predictions matter.
             shown = 1 if self._needs_no_clean(target, clips) else len(clips)
             with torch.no_grad():
@@ -254,7 +254,7 @@ class Attack(ABC):
             read, precision = self.view.read, self.precision
             with crafting_model(model, forward, clips, clean, read, precision) as craft:
                 problem = Problem(forward, clips, reference, known, self, craft)
-                adversarial = self._found(problem, draws, start)
+                adversarial = self._found(problem, rng, start)
             _check_finite({"perturbation": self.ball.size(adversarial - clips, clips)}, problem)
             return Crafted(adversarial, problem.gradient_queries, problem.forward_queries)
 
@@ -275,7 +275,7 @@ class Attack(ABC):
     @contextmanager
     def _bound(
         self, model: Model, x: Tensor, index: Tensor | None, generator: torch.Generator | None
-    ) -> Iterator[tuple[Model, Tensor, Draws]]:
+    ) -> Iterator[tuple[Model, Tensor, RandomStreams]]:
         with attack_mode(model, x.device):
             # Clones, because inference tensors cannot enter autograd.
             x = x.detach().clone()
@@ -285,13 +285,13 @@ class Attack(ABC):
                 dtype = attacked.dtype
                 run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
                 attacked = attacked if dtype == torch.float64 else attacked.float()
-                yield run, attacked, Draws(self.seed, index, generator)
+                yield run, attacked, RandomStreams(self.seed, index, generator)
 
     def _needs_no_clean(self, target: Tensor | None, clips: Tensor) -> bool:
         whole = target is not None and len(target) == len(clips)
         # A start at the clean clips is refused where they are predicted perfectly.
         searches = self.divisible and not self.starts_at_clean()
-        return whole and searches and self.objective.takes_target_as_it_is
+        return whole and searches and self.objective.uses_raw_target
 
     def _reference(self, clean: Tensor, target: Tensor | None) -> Tensor:
         reference = self.objective.reference(clean, target).detach().clone()
@@ -304,10 +304,10 @@ class Attack(ABC):
             )
         return reference
 
-    def _found(self, problem: Problem, draws: Draws, start: Tensor | None) -> Tensor:
+    def _found(self, problem: Problem, rng: RandomStreams, start: Tensor | None) -> Tensor:
         if start is not None:
             problem.start = problem.project(_fitting(start, problem.x))
-        solution = self.solve(problem, draws).detach()
+        solution = self.solve(problem, rng).detach()
         return self._apply(problem.x, problem.project(solution))
 
     def _apply(self, x: Tensor, perturbation: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ class Problem:
         ball, bounds = self.attack.ball, self.attack.bounds
         if bounds is None:
             return ball.project(perturbation, x)
-        return ball.bounded(perturbation, x, bounds)
+        return ball.project_within_bounds(perturbation, x, bounds)
 
     @property
     def divisible(self) -> bool:

@@ -19,7 +19,7 @@ from steadyear.attacks.ensembles.plans import PLANS, Task, Version, WorstBy
 from steadyear.attacks.objectives.base import AbsoluteError, Objective
 from steadyear.attacks.objectives.classes import CrossEntropy
 from steadyear.attacks.objectives.multilabel import OutputLoss
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _ROUNDING = 1e-3  # share of the damage that may be due to the copy that gradients are taken from
 
@@ -111,7 +111,7 @@ class AudioAutoAttack(Attack):
         plan, judge = PLANS[self.version], self.objective
         return Roster(plan, self.task, self.worst, judge, self.ball, self.view, self.bounds)
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Run the members one after the other, and keep each clip's worst perturbation."""
         roster, first = self._roster(), self.worst == "success"
         worst = Worst(self.objective, problem.x, problem.clean, problem.target, first)
@@ -123,7 +123,7 @@ class AudioAutoAttack(Attack):
             part = Part(problem, member, clips, worst)
             if number == 0:
                 part.start = problem.start
-            part.run(draws.part(number, clips))
+            part.run(rng.part(number, clips))
             if member.everyone:
                 early = worst.hit.clone()
         if roster.climbs_on:
@@ -132,7 +132,7 @@ class AudioAutoAttack(Attack):
             if len(clips) > 0:
                 part = Part(problem, roster.further(problem), clips, worst)
                 part.start = worst.perturbation[clips]
-                part.run(draws.part(0, clips))
+                part.run(rng.part(0, clips))
         return worst.perturbation
 
 

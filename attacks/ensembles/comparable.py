@@ -68,6 +68,8 @@ def _settings(part: Any) -> Any:
         return [_settings(each) for each in part]
     if not isinstance(part, Ball | View | Domain | Transformation):
         return part
-    steering = part.steering if isinstance(part, Ball) else ()
-    shown = {n: _settings(v) for n, v in vars(part).items() if n[0] != "_" and n not in steering}
+    search_parameters = part.search_parameters if isinstance(part, Ball) else ()
+    shown = {
+        n: _settings(v) for n, v in vars(part).items() if n[0] != "_" and n not in search_parameters
+    }
     return type(part), shown

@@ -17,7 +17,7 @@ from steadyear.attacks.core.views import Model, View
 from steadyear.attacks.ensembles.auto_attack import AudioAutoAttack
 from steadyear.attacks.ensembles.worst_of import WorstOf
 from steadyear.attacks.minimal_norm.base import MinimalNorm
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class EOT(Attack):
@@ -64,11 +64,11 @@ class EOT(Attack):
         """The model draws for a batch: the clips of another batch would meet other numbers."""
         return False
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Let the inner attack search, with means for answers."""
         inner = copy.copy(self.attack)
         inner.ball, inner.objective = self.ball, self.objective
-        return inner.solve(_Expectation(problem, self.samples), draws)
+        return inner.solve(_Expectation(problem, self.samples), rng)
 
 
 class _Expectation(Problem):

@@ -11,7 +11,7 @@ from steadyear.attacks.core.attack import Attack
 from steadyear.attacks.core.problem import Aim, Probe, Problem
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class Member(NamedTuple):
@@ -28,7 +28,7 @@ class Member(NamedTuple):
     everyone: bool = False
 
 
-class Wish(Objective):
+class TargetedLogitSum(Objective):
     """Sum of the logits times what is wished for them: 1 is up, -1 is down, 0 is anything."""
 
     def check(self, prediction: Tensor, target: Tensor) -> None:
@@ -152,9 +152,9 @@ class Part(Problem):
         self.seen.take(perturbation, prediction, self.everyone if clips is None else clips)
         return prediction
 
-    def run(self, draws: Draws) -> None:
+    def run(self, rng: RandomStreams) -> None:
         """Search, then hand over each clip's worst, as the model itself judges it, and the counts."""
-        self.attack.solve(self, draws)
+        self.attack.solve(self, rng)
         found = self.seen.perturbation
         # Gradients may come from a copy that rounds otherwise.
         self.worst.take(found, super().predict(found), self.clips)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from steadyear.attacks.ensembles.parts import Wish
+from steadyear.attacks.ensembles.parts import TargetedLogitSum
 from steadyear.attacks.objectives.base import AbsoluteError, Objective, Shift, SquaredError
 from steadyear.attacks.objectives.classes import DLR, CrossEntropy, Margin, TargetedDLR
 from steadyear.attacks.objectives.labels import LabelMargin
@@ -64,7 +64,10 @@ _BOTH_WAYS = (Shift(), Shift(down=True))
 _SUCCESS_1_0: dict[Task, Lineup] = {
     "regression": Lineup((AbsoluteError(), SquaredError()), _BOTH_WAYS, boundary=True),
     "multilabel": Lineup(
-        (OutputLoss(), ScaleFreeHinge()), targeted=Wish(), boundary=True, search=LabelMargin()
+        (OutputLoss(), ScaleFreeHinge()),
+        targeted=TargetedLogitSum(),
+        boundary=True,
+        search=LabelMargin(),
     ),
     "multiclass": Lineup(
         (CrossEntropy(), DLR()), targeted=TargetedDLR(), boundary=True, search=Margin()

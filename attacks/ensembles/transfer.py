@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from steadyear.attacks.core.attack import Attack
 from steadyear.attacks.core.problem import Problem
 from steadyear.attacks.minimal_norm.base import MinimalNorm
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class Transfer(Attack):
@@ -50,7 +50,7 @@ class Transfer(Attack):
         """As the attack on the source."""
         return self.attack.copies
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Attack the source."""
         inner = copy.copy(self.attack)
         # Only the ball: who watches the objective wants to see the model under attack.
@@ -59,8 +59,8 @@ class Transfer(Attack):
             self.source,
             problem.x,
             problem.target,
-            index=draws.index,
-            generator=draws.generator,
+            index=rng.index,
+            generator=rng.generator,
             start=problem.start,
         )
         return result.perturbation

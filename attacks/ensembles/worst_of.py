@@ -14,7 +14,7 @@ from steadyear.attacks.core.problem import Problem
 from steadyear.attacks.ensembles.comparable import same_settings
 from steadyear.attacks.ensembles.parts import Worst
 from steadyear.attacks.objectives.base import Objective
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class WorstOf(Attack):
@@ -71,7 +71,7 @@ class WorstOf(Attack):
         """Those of the attack with the largest batch: they run one after the other."""
         return max(attack.copies for attack in self.attacks)
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Run every attack, and keep each clip's worst perturbation."""
         everyone = torch.arange(len(problem.x), device=problem.x.device)
         worst = Worst(self.objective, problem.x, problem.clean, problem.target)
@@ -79,7 +79,7 @@ class WorstOf(Attack):
             part = _part(problem, attack, self.objective)
             if number == 0:
                 part.start = problem.start
-            found = problem.project(attack.solve(part, draws.part(number, everyone)).detach())
+            found = problem.project(attack.solve(part, rng.part(number, everyone)).detach())
             worst.take(found, problem.predict(found), everyone)
             problem.gradient_queries += part.gradient_queries
             problem.forward_queries += part.forward_queries
@@ -89,7 +89,7 @@ class WorstOf(Attack):
 
 def _part(whole: Problem, attack: Attack, judge: Objective) -> Problem:
     target = whole.target
-    if judge.takes_target_as_it_is:
+    if judge.uses_raw_target:
         target = attack.objective.reference(whole.clean, target).detach()
     attack.objective.check(whole.clean, target)
     if attack.starts_at_clean() and attack.objective.flat_at(whole.clean, target):
@@ -102,9 +102,7 @@ def _part(whole: Problem, attack: Attack, judge: Objective) -> Problem:
 
 def _check_reference(judge: Objective, objective: Objective) -> None:
     same = type(judge).reference is type(objective).reference
-    if not judge.takes_target_as_it_is and not (
-        same and judge.against_clean == objective.against_clean
-    ):
+    if not judge.uses_raw_target and not (same and judge.against_clean == objective.against_clean):
         raise ValueError(
             f"The judge {type(judge).__name__} does not measure against the target, which "
             f"{type(objective).__name__} needs: choose a judge that does, or attacks like it."

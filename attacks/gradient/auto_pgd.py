@@ -19,7 +19,7 @@ from steadyear.attacks.gradient.auto_pgd_l1 import climb_l1
 from steadyear.attacks.gradient.starts import side_by_side, worst_of_starts
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _FIRST_STEP = 2.0  # in budgets
 _NEW = 0.75  # share of the new step; the rest is momentum
@@ -97,12 +97,12 @@ class APGD(Attack):
         """Once per start, where these are searched side by side."""
         return side_by_side(self, self.restarts)
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Climb from every start and keep each clip's worst result."""
         streams = range(self.restarts)
         if problem.start is not None:
             streams = range(1, self.restarts)
-        drawn = [self.ball.inside(problem.x, draws.stream(number)) for number in streams]
+        drawn = [self.ball.sample_in_ball(problem.x, rng.stream(number)) for number in streams]
         starts = drawn if problem.start is None else [problem.start, *drawn]
         return worst_of_starts(problem, starts, self._climb)
 

@@ -72,7 +72,7 @@ class _SparsePath:
         bounds, x = self.problem.attack.bounds, self.problem.chosen(self.active.clips)
         if bounds is None:
             return self.ball.project(point, x)
-        return self.ball.bounded(point, x, bounds)
+        return self.ball.project_within_bounds(point, x, bounds)
 
     def move(self) -> None:
         """Go to the next point and look around."""

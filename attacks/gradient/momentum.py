@@ -13,7 +13,7 @@ from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class MIFGSM(Attack):
@@ -71,7 +71,7 @@ class MIFGSM(Attack):
         """Size of a step, in the unit of the budget."""
         return self.relative_step * self.ball.eps
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Climb along the gathered gradients."""
         x = problem.x
         point = best = gathered = torch.zeros_like(x)

@@ -15,7 +15,7 @@ from steadyear.attacks.gradient.active_set import ActiveSet, check_patience
 from steadyear.attacks.gradient.starts import side_by_side, worst_of_starts
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 
 class PGD(Attack):
@@ -86,17 +86,17 @@ class PGD(Attack):
         """Once per start, where these are searched side by side."""
         return side_by_side(self, self.restarts)
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Climb from every start and keep each clip's worst result."""
-        return worst_of_starts(problem, self._starts(problem, draws), self._climb)
+        return worst_of_starts(problem, self._starts(problem, rng), self._climb)
 
-    def _starts(self, problem: Problem, draws: Draws) -> list[Tensor]:
+    def _starts(self, problem: Problem, rng: RandomStreams) -> list[Tensor]:
         if not self.random_start:
             return [torch.zeros_like(problem.x)]
         streams = range(self.restarts)
         if problem.start is not None:
             streams = range(1, self.restarts)
-        drawn = [self.ball.inside(problem.x, draws.stream(number)) for number in streams]
+        drawn = [self.ball.sample_in_ball(problem.x, rng.stream(number)) for number in streams]
         return drawn if problem.start is None else [problem.start, *drawn]
 
     def _climb(self, problem: Problem, start: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective, refuse_coupled
 from steadyear.attacks.signal.sizes import per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _BETA1, _BETA2, _TINY = 0.9, 0.999, 1e-8  # Adam's defaults
 
@@ -70,7 +70,7 @@ class SignAdam(Attack):
         """Always."""
         return True
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Climb, and keep what reached a threshold last."""
         kept = torch.zeros_like(problem.x)
         clips = torch.arange(len(kept), device=kept.device)

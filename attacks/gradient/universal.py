@@ -18,7 +18,7 @@ from steadyear.attacks.core.views import Model, View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import l2_norm
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 Batches = Iterable[tuple[Tensor, Tensor | None]]
 """Training clips: input (batch, ...), and target or ``None`` for the model's own prediction."""
@@ -127,14 +127,14 @@ class Universal(Attack):
             self.objective.check(clean, reference)
             problem = Problem(forward, attacked, reference, clean, self)
             if found is None:
-                found = self.ball.inside(attacked[:1], Draws(self.seed))[0]
+                found = self.ball.sample_in_ball(attacked[:1], RandomStreams(self.seed))[0]
             point = problem.project(_spread(found, attacked))
             total = problem.gradient(point).gradient.sum(0)
             way = self.ball.direction(_spread(total, attacked), attacked).mean(0)
             moved = self.ball.project(_spread(found + step * way, attacked), attacked)
             return moved[l2_norm(moved).argmax()]
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Add the same to every clip.
 
         Raises:

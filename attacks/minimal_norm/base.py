@@ -16,7 +16,7 @@ from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective, refuse_coupled
 from steadyear.attacks.signal.sizes import keep_worse, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _FIRST_STEP, _LAST_STEP = 1.0, 0.01  # shares of the radius
 _FIRST_GAMMA, _LAST_GAMMA = 0.05, 0.001
@@ -78,19 +78,19 @@ class MinimalNorm(Attack):
         self.shrink_steps = shrink_steps
 
     @final
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Search for all clips but those that are beyond their aim already: these need nothing."""
         if not problem.divisible:
-            return self.minimise(problem, draws)
+            return self.minimise(problem, rng)
         clean = problem.clean
         clips = (~self.objective.success(clean, clean, problem.target)).nonzero()[:, 0]
         found = torch.zeros_like(problem.x)
         if len(clips):
-            found[clips] = self.minimise(Subset(problem, clips), draws.of(clips))
+            found[clips] = self.minimise(Subset(problem, clips), rng.of(clips))
         return found
 
     @abstractmethod
-    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Find a small perturbation with success of each clip, or zero, shape (batch, ...)."""
 
     def shrink(self, problem: Problem, found: Tensor) -> Tensor:
@@ -117,9 +117,9 @@ class MinimalNorm(Attack):
         """Where a search gives up, shape (batch,)."""
         return (_FARTHEST * self.own_size(x)).clamp_max(self.ball.eps)
 
-    def kick(self, x: Tensor, draws: Draws) -> Tensor:
+    def kick(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """A tiny random step for clips without a gradient, shape (batch, ...)."""
-        direction = self.ball.direction(draws.normal(x), x)
+        direction = self.ball.direction(rng.normal(x), x)
         return direction * per_clip(_NEAREST * self.own_size(x), x)
 
 
@@ -154,10 +154,10 @@ class RadiusSearch(MinimalNorm):
     def confined(self, point: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """The perturbation of each clip that belongs to its radius."""
 
-    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Search along each path of the objective, then shrink the smaller of what was found."""
         paths = self.objective.paths()
-        kick = self.ball.direction(draws.normal(problem.x), problem.x)
+        kick = self.ball.direction(rng.normal(problem.x), problem.x)
         found, negative = torch.zeros_like(problem.x), problem.x.new_full((len(kick),), -torch.inf)
         for number, aim in enumerate(paths):
             steps = (self.steps + number) // len(paths)
@@ -189,7 +189,7 @@ class RadiusSearch(MinimalNorm):
             )
             radius = torch.where(hit, self.shrunk(radius, smallest, gamma), unmet)
             radius = torch.minimum(radius, farthest)
-            stride = self.ball.stride(here.gradient, x)
+            stride = self.ball.search_direction(here.gradient, x)
             way = torch.where(per_clip(slope > 0, x), stride, kick)
             share = _LAST_STEP + (_FIRST_STEP - _LAST_STEP) * annealing
             point = problem.project(
@@ -226,7 +226,7 @@ class FMN(RadiusSearch):
 
     def confined(self, point: Tensor, radius: Tensor, x: Tensor) -> Tensor:
         """The nearest perturbation within the radius."""
-        return self.ball.within(point, radius, x)
+        return self.ball.project_to_radius(point, radius, x)
 
 
 class DDN(RadiusSearch):

@@ -15,7 +15,7 @@ from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.minimal_norm.base import MinimalNorm
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, l2_norm, linf_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _FIRST_RATE, _LAST_RATE = 0.1, 0.005  # shares of the largest value of the foretold perturbation
 _GROWTH = 10.0  # of a constant that was too small, as published
@@ -78,9 +78,9 @@ class CarliniWagner(MinimalNorm):
             raise ValueError(f"CarliniWagner needs at least one constant, not {searches}.")
         self.searches = searches
 
-    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Search the constant of each clip, keep the smallest success, and shrink it."""
-        outlook = self._outlook(problem, draws)
+        outlook = self._outlook(problem, rng)
         found, negative = torch.zeros_like(problem.x), torch.full_like(outlook.scale, -torch.inf)
         constant = outlook.constant
         low, high = torch.zeros_like(constant), torch.full_like(constant, torch.inf)
@@ -94,11 +94,11 @@ class CarliniWagner(MinimalNorm):
             constant = torch.where(high.isfinite(), middle, _GROWTH * constant)
         return self.shrink(problem, found)
 
-    def _outlook(self, problem: Problem, draws: Draws) -> _Outlook:
+    def _outlook(self, problem: Problem, rng: RandomStreams) -> _Outlook:
         aim, x = self.objective.margin, problem.x
         clean = problem.gradient(torch.zeros_like(x), aim=aim)
         lost = (l2_norm(clean.gradient) == 0) & (clean.value <= 0)
-        start = problem.project(self.kick(x, draws) * per_clip(lost, x))
+        start = problem.project(self.kick(x, rng) * per_clip(lost, x))
         here = problem.gradient(start, aim=aim)
         slope = l2_norm(here.gradient)
         # Silence in the gradient foretells nothing; a margin of zero is a boundary not yet crossed.

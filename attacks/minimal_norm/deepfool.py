@@ -17,7 +17,7 @@ from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.classes import ClassObjective
 from steadyear.attacks.objectives.multilabel import MultiLabelObjective
 from steadyear.attacks.signal.sizes import per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _LEAST = 1e-3  # of the way so far, added to every step: clipped steps would never cross a boundary
 _KICK = 0.05  # of the usual one: what is walked stays walked
@@ -78,9 +78,9 @@ class DeepFool(MinimalNorm):
         self.candidates = candidates
         self.overshoot = overshoot
 
-    def minimise(self, problem: Problem, draws: Draws) -> Tensor:
+    def minimise(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Walk until the aim is reached, and shrink what was found."""
-        x, kick = problem.x, _KICK * self.kick(problem.x, draws)
+        x, kick = problem.x, _KICK * self.kick(problem.x, rng)
         walked, found = torch.zeros_like(x), torch.zeros_like(x)
         open_ = torch.ones(len(x), dtype=torch.bool, device=x.device)
         for step in range(self.steps + 1):
@@ -99,7 +99,7 @@ class DeepFool(MinimalNorm):
             ahead = (nearest.distance + least).clamp_max(far)
             # A clip that stands still is asked about where clips cannot be told apart.
             move = per_clip(ahead * open_[clips], nearest.way) * nearest.way
-            walked[clips] = self.ball.within(walked[clips] + move, far, x[clips])
+            walked[clips] = self.ball.project_to_radius(walked[clips] + move, far, x[clips])
         return self.shrink(problem, found)
 
     def _asked(self, problem: Problem, open_: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ class Objective(ABC):
         return clean if target is None or self.against_clean else target
 
     @property
-    def takes_target_as_it_is(self) -> bool:
+    def uses_raw_target(self) -> bool:
         """Whether a given target is what predictions are measured against, whatever the model says."""
         plain = type(self).reference is Objective.reference
         return plain and not self.against_clean

@@ -8,7 +8,7 @@ from torch import Tensor
 from steadyear.attacks.objectives.base import Objective, refuse_coupled
 
 
-class WhileHolding(Objective):
+class ConstrainedObjective(Objective):
     """Attack some values and hold the others near what they are without attack.
 
     Reads several fields side by side and attacks the first ``width`` values.
@@ -43,7 +43,7 @@ class WhileHolding(Objective):
     ) -> None:
         if width < 1 or not tolerance > 0 or not penalty > 0:
             raise ValueError(
-                "WhileHolding needs a width, a tolerance and a penalty above 0, not "
+                "ConstrainedObjective needs a width, a tolerance and a penalty above 0, not "
                 f"{width}, {tolerance}, {penalty}."
             )
         refuse_coupled(objective, self)
@@ -66,7 +66,7 @@ class WhileHolding(Objective):
         """
         if clean.shape[-1] <= self.width:
             raise ValueError(
-                f"WhileHolding attacks {self.width} values and holds the rest, but the view reads "
+                f"ConstrainedObjective attacks {self.width} values and holds the rest, but the view reads "
                 f"{clean.shape[-1]}: name several fields in View(field=[...])."
             )
         if target is not None and target.shape == clean.shape and not self.objective.against_clean:
@@ -74,7 +74,7 @@ class WhileHolding(Objective):
         inner = self.objective.reference(clean[..., : self.width], target)
         if inner.shape[:-1] != clean.shape[:-1]:
             raise ValueError(
-                f"WhileHolding needs a target {tuple(clean.shape[:-1])} + (values,), not "
+                f"ConstrainedObjective needs a target {tuple(clean.shape[:-1])} + (values,), not "
                 f"{tuple(inner.shape)}."
             )
         return torch.cat([inner, clean[..., self.width :]], -1)

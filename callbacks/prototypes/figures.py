@@ -19,7 +19,7 @@ from steadyear.callbacks.records.robustness_table import Names
 
 
 class PrototypeFigures(Callback):
-    """Draws the loudest prototypes of some test clips over their spectrograms.
+    """RandomStreams the loudest prototypes of some test clips over their spectrograms.
 
     One picture per clip in the run's folder ``prototypes/``, and in W&B as ``test/prototypes``: the
     spectrogram, and beside it the map of similarity of each prototype, with its class and what

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from steadyear.attacks import Attack
 from steadyear.callbacks.batches import BatchKeys
-from steadyear.callbacks.training.cost import CountedAdversary, Spent
+from steadyear.callbacks.training.cost import ComputeCounter, CountedAdversary
 from steadyear.callbacks.training.recipes import Adversary, Madry, Recipe, TrainingStep
 from steadyear.callbacks.training.weight_perturbation import (
     AdversarialWeightPerturbation,
-    rehearsal,
+    dry_run,
 )
 
 
@@ -63,7 +63,7 @@ class AdversarialTraining(Callback):
         self._batch_idx = 0
         self._steps_before = 0
         self._wrapped: LightningModule | None = None
-        self._spent = Spent()
+        self._spent = ComputeCounter()
 
     @property
     def attack_gradient_queries(self) -> int:
@@ -85,7 +85,7 @@ class AdversarialTraining(Callback):
                 "with manual optimisation does not allow; use the Madry recipe."
             )
         self._unwrap()
-        self._spent = Spent()
+        self._spent = ComputeCounter()
         if "training_step" in vars(pl_module):
             raise MisconfigurationException(
                 "training_step is wrapped already; a fit takes one AdversarialTraining, with one "
@@ -165,7 +165,7 @@ class AdversarialTraining(Callback):
         weights = self.weight_perturbation
         assert weights is not None
         self._spent.attack_training_clips += len(self.keys.read(batch)[0])
-        with rehearsal(adversary.module):
+        with dry_run(adversary.module):
             returned = self.recipe.step(step, batch, adversary)
             if returned is not None:
                 loss = returned if isinstance(returned, Tensor) else returned["loss"]

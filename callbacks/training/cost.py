@@ -20,7 +20,7 @@ from steadyear.callbacks.training.recipes import Adversary
 
 
 @dataclass
-class Spent:
+class ComputeCounter:
     """What adversarial training spent on this process beyond the module's own training steps.
 
     Attributes:
@@ -40,7 +40,7 @@ class CountedAdversary(Adversary):
         spent: Where it notes it.
     """
 
-    spent: Spent
+    spent: ComputeCounter
     _counted: list[Crafted] = field(default_factory=list, init=False, repr=False)
 
     def craft(self, batch: Any) -> Crafted:
@@ -69,10 +69,10 @@ def keys_of(trainer: Trainer) -> BatchKeys:
     return next((keys for keys in found if isinstance(keys, BatchKeys)), BatchKeys())
 
 
-def spent_by_callbacks(trainer: Trainer) -> Spent:
-    """What the callbacks of this process have spent so far, by the attributes of ``Spent``."""
+def spent_by_callbacks(trainer: Trainer) -> ComputeCounter:
+    """What the callbacks of this process have spent so far, by the attributes of ``ComputeCounter``."""
     names = ("attack_gradient_queries", "attack_training_clips")
-    return Spent(
+    return ComputeCounter(
         *(sum(int(getattr(each, name, 0)) for each in _callbacks(trainer)) for name in names)
     )
 

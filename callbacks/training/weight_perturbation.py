@@ -111,7 +111,7 @@ def _sum_over_processes(gradient: Tensor) -> None:
 
 
 @contextmanager
-def rehearsal(module: Any) -> Iterator[None]:
+def dry_run(module: Any) -> Iterator[None]:
     """Run a training step that leaves no trace: nothing is logged, no BatchNorm statistic moves.
 
     Args:

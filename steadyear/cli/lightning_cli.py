@@ -21,7 +21,7 @@ from steadyear import attacks, callbacks, datamodules, lightning_modules
 from steadyear.attacks.sanity import Level
 from steadyear.callbacks import RunCSVLogger, RunRecord, RunWandbLogger
 from steadyear.cli.messages import plain
-from steadyear.cli.quiet import hush
+from steadyear.cli.quiet import silence_library_output
 from steadyear.cli.relatives import introduce
 from steadyear.runs.folders import CHECKPOINTS, Request, locate
 
@@ -209,7 +209,7 @@ def run(args: ArgsType = None, program: type[SteadyEarCLI] = SteadyEarCLI) -> St
         args: Arguments as on the command line; ``None`` takes the real ones.
         program: What does it.
     """
-    hush()
+    silence_library_output()
     return program(
         LightningModule,
         LightningDataModule,

@@ -6,7 +6,7 @@ import logging
 import warnings
 
 
-def hush() -> None:
+def silence_library_output() -> None:
     """Drop advertisements and warnings that a user of SteadyEar can do nothing about."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero"):
         logging.getLogger(name).addFilter(_worth_reading)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class Draws:
+class RandomStreams:
     """Random tensors keyed by clip, or taken from one generator.
 
     With ``index`` every clip has a generator of its own, seeded by (seed, stream, index), so the
@@ -50,20 +50,20 @@ class Draws:
         else:
             self._generators = [_keyed(seed, key, -1)]
 
-    def stream(self, number: int) -> Draws:
+    def stream(self, number: int) -> RandomStreams:
         """Independent numbers for the same clips."""
-        return Draws(self.seed, self.index, self.generator, number, self.member)
+        return RandomStreams(self.seed, self.index, self.generator, number, self.member)
 
-    def of(self, clips: Tensor) -> Draws:
+    def of(self, clips: Tensor) -> RandomStreams:
         """The same numbers, of some of the clips.
 
         Args:
             clips: Positions of the clips in the batch.
         """
         index = None if self.index is None else self.index[clips.to(self.index.device)]
-        return Draws(self.seed, index, self.generator, self._stream, self.member)
+        return RandomStreams(self.seed, index, self.generator, self._stream, self.member)
 
-    def part(self, number: int, clips: Tensor) -> Draws:
+    def part(self, number: int, clips: Tensor) -> RandomStreams:
         """Independent numbers of one member of an ensemble, for some of the clips.
 
         Args:
@@ -71,7 +71,7 @@ class Draws:
             clips: Positions of the clips in the batch.
         """
         index = None if self.index is None else self.index[clips.to(self.index.device)]
-        return Draws(self.seed, index, self.generator, 0, f"{self.member}{number}.")
+        return RandomStreams(self.seed, index, self.generator, 0, f"{self.member}{number}.")
 
     def uniform(self, like: Tensor) -> Tensor:
         """Uniform numbers in [-1, 1], of the shape, type and device of ``like``."""

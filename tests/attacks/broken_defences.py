@@ -164,15 +164,15 @@ class Unprojected(PGD):
 class GivesBackTheLast(PGD):
     """Climbs well, and hands out half of what it found."""
 
-    def solve(self, problem, draws):
-        return super().solve(problem, draws) / 2
+    def solve(self, problem, rng):
+        return super().solve(problem, rng) / 2
 
 
 class WrongWay(PGD):
     """Descends."""
 
-    def solve(self, problem, draws):
-        point = problem.project(self.ball.inside(problem.x, draws))
+    def solve(self, problem, rng):
+        point = problem.project(self.ball.sample_in_ball(problem.x, rng))
         for _ in range(self.steps):
             here = problem.gradient(point)
             point = problem.project(point - 0.3 * self.ball.eps * here.gradient.sign())

@@ -150,8 +150,8 @@ OBJECTIVES: dict[str, ObjectiveRow] = {
     "Shift": ObjectiveRow(attacks.Shift(output=1, down=True)),
     "Towards": ObjectiveRow(attacks.Towards(0.4)),
     "BatchCorrelation": ObjectiveRow(attacks.BatchCorrelation()),
-    "WhileHolding": ObjectiveRow(
-        attacks.WhileHolding(attacks.SquaredError(), OUTPUTS - HELD), held=HELD
+    "ConstrainedObjective": ObjectiveRow(
+        attacks.ConstrainedObjective(attacks.SquaredError(), OUTPUTS - HELD), held=HELD
     ),
     "EmbeddingDissimilarity": ObjectiveRow(attacks.EmbeddingDissimilarity(), random_start=True),
     "PrototypeActivation": ObjectiveRow(attacks.PrototypeActivation([0, 2])),

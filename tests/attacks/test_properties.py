@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from steadyear import attacks
 from steadyear.attacks import Attack, Ball, Objective
 from steadyear.attacks.ensembles.plans import PLANS
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 from steadyear.lightning_modules import LogFilterbank, LogMel
 from tests.attacks.property_rows import (
     BALLS,
@@ -101,7 +101,7 @@ class Drawn:
         generator = torch.Generator().manual_seed(self.seed)
         # Waveforms are long enough for the analysis of those balls that need them.
         shape = (160,) if row.waveform else self.shape
-        if row.make(0.1).of_sounds:
+        if row.make(0.1).requires_waveform:
             shape = shape[-2:]  # channels and time
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
@@ -213,7 +213,7 @@ def is_not_worse_than_its_start(
     clean = attack.view.read(result.clean_output)
     objective, reference = attack.objective, attack.objective.reference(clean, target)
     if solver.at_least == "start":
-        start = attack.ball.project(attack.ball.inside(x, Draws(1, index)), x)
+        start = attack.ball.project(attack.ball.sample_in_ball(x, RandomStreams(1, index)), x)
         result = attack(net, x, target, index=index, start=start)
         with torch.no_grad():
             clean = net(x + start)
@@ -286,7 +286,7 @@ def test_gradients_of_the_whole_chain_agree_with_finite_differences(
     seen: list[tuple[Tensor, Tensor]] = []
 
     class Look(Attack):
-        def solve(self, problem: attacks.Problem, draws: Draws) -> Tensor:
+        def solve(self, problem: attacks.Problem, draws: RandomStreams) -> Tensor:
             gradient = problem.gradient(away).gradient
             for way in ways:
                 step = 1e-6 * way

@@ -14,7 +14,7 @@ from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import check
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
 from steadyear.attacks.signal.sizes import linf_norm, per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _STEPS = ("Round", "Floor", "Ceil", "Trunc", "Sign", "Heaviside")
 _FEW = 2
@@ -162,7 +162,7 @@ def _telling_point(bound: Bound, index: Tensor) -> Tensor:
     if not bound.attack.objective.flat_at(bound.clean, bound.target):
         return point
     away = _AWAY * loudness(bound.start)
-    way = Draws(bound.attack.seed, index, stream=_AWAY_STREAM).uniform(point).sign()
+    way = RandomStreams(bound.attack.seed, index, stream=_AWAY_STREAM).uniform(point).sign()
     further = bound.within(bound.start + per_clip(away, point) * way)
     return torch.where(per_clip(linf_norm(point - bound.start) < away, point), further, point)
 
@@ -171,7 +171,10 @@ def _error(bound: Bound, point: Tensor, gradient: Tensor, index: Tensor, stride:
     step = per_clip(stride * loudness(bound.start), point)
     foretold, seen = [], []
     for number in range(_DIRECTIONS):
-        way = Draws(bound.attack.seed, index, stream=_STREAM + number).uniform(point).sign() * step
+        way = (
+            RandomStreams(bound.attack.seed, index, stream=_STREAM + number).uniform(point).sign()
+            * step
+        )
         ahead, behind = bound.value(point + way).double(), bound.value(point - way).double()
         seen.append((ahead - behind) / 2)
         foretold.append((gradient.double() * way.double()).flatten(1).sum(1))

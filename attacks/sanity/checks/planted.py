@@ -14,7 +14,7 @@ from steadyear.attacks.sanity.protocol.case import Bound, Case, Found, harm
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import check
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _STREAM = 3_000_003
 _ENOUGH = 0.95
@@ -73,7 +73,7 @@ def planted(case: Case) -> dict[str, Tensor] | None:
 def _plant(bound: Bound, index: Tensor) -> Tensor:
     """The most distant of the predictions that simple perturbations of the whole budget cause."""
     ball, start = bound.attack.ball, bound.start
-    noise = ball.surface(start, Draws(bound.attack.seed, index, stream=_STREAM))
+    noise = ball.sample_on_sphere(start, RandomStreams(bound.attack.seed, index, stream=_STREAM))
     shapes = [torch.ones_like(start), -torch.ones_like(start)]
     for dim in range(1, start.ndim):
         shapes += _halves(start, dim)

@@ -12,7 +12,7 @@ from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 _HALVINGS = 10
 _FARTHEST = 64.0  # budgets
@@ -46,7 +46,7 @@ class RaySearch(Attack):
         super().__init__(ball, objective, view, bounds, seed)
         self.queries = queries
 
-    def solve(self, problem: Problem, draws: Draws) -> Tensor:
+    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
         """Flip, and shorten what still reaches the aim."""
         signs = torch.ones_like(problem.x)
         length = self._first(problem, signs)

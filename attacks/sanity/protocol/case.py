@@ -21,7 +21,7 @@ from steadyear.attacks.minimal_norm.base import MinimalNorm
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.classes import ClassObjective
 from steadyear.attacks.signal.sizes import per_clip
-from steadyear.foundation.random_streams import Draws
+from steadyear.foundation.random_streams import RandomStreams
 
 NORMS = ("linf", "l2")
 """Balls that checks know without asking them."""
@@ -237,11 +237,11 @@ class Bound:
 
     def nearby(self, index: Tensor) -> Tensor:
         """A random point close to the clean one, where no objective is flat by construction."""
-        draws = Draws(self.attack.seed, index, stream=_STREAM)
+        rng = RandomStreams(self.attack.seed, index, stream=_STREAM)
         if isinstance(self.attack, MinimalNorm) or not 0 < self.attack.ball.eps < math.inf:
-            step = draws.uniform(self.start) * per_clip(1e-2 * loudness(self.start), self.start)
+            step = rng.uniform(self.start) * per_clip(1e-2 * loudness(self.start), self.start)
         else:
-            step = self.attack.ball.inside(self.start, draws)
+            step = self.attack.ball.sample_in_ball(self.start, rng)
         return self.within(self.start + step)
 
     def within(self, x: Tensor) -> Tensor:

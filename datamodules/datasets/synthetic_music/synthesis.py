@@ -171,7 +171,7 @@ def _onsets(
 
 
 class _Scale:
-    """Draws notes in a key that is more or less minor, and more or less kept."""
+    """RandomStreams notes in a key that is more or less minor, and more or less kept."""
 
     def __init__(self, rng: np.random.Generator, tonality: float, mode: float) -> None:
         self._rng = rng

@@ -15,7 +15,7 @@ Counts = NDArray[np.int32]
 
 MOST_DRAWS: Final = 10_000
 FEWEST_DRAWS: Final = 200
-# Draws times clips times classes per run and condition: about a quarter of a second.
+# RandomStreams times clips times classes per run and condition: about a quarter of a second.
 WORK: Final = 150_000_000
 _VALUES_AT_ONCE: Final = 1_000_000
 _AP: Final = "ap/"

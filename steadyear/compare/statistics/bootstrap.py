@@ -68,7 +68,7 @@ def seed_and_clip_interval(left: Floats, right: Floats, *, paired: bool) -> Inte
 def score_interval(left: Floats, right: Floats, *, paired: bool) -> Interval:
     """Like :func:`seed_and_clip_interval`, for scores that are not a mean over clips.
 
-    Draws of clips in which a score is undefined are left out. A score such as cmAP is a little
+    RandomStreams of clips in which a score is undefined are left out. A score such as cmAP is a little
     larger on clips that were drawn with replacement, because some come twice; it is so for both
     systems.
 
