@@ -11,6 +11,7 @@ from torch import Tensor
 
 from steadyear.attacks.core.attack import Attack, AttackResult
 from steadyear.attacks.core.views import Model
+from steadyear.attacks.sanity import checks  # noqa: F401  registers the checks
 from steadyear.attacks.sanity.protocol.case import Case, found
 from steadyear.attacks.sanity.protocol.evidence import Record, record
 from steadyear.attacks.sanity.protocol.registry import CHECKS, Level, Scope

@@ -17,7 +17,9 @@ _UNKNOWN_OPTION = re.compile(
 )
 _UNKNOWN_CLASS = re.compile(r"Expected a dot import path string: ([\w.]+)")
 _MISFIT = "Error(s) in loading state_dict"
-_PACKAGES = ("attacks", "callbacks", "datamodules", "lightning_modules")
+_PACKAGES = tuple(
+    f"steadyear.{name}" for name in ("attacks", "callbacks", "datamodules", "lightning_modules")
+)
 
 
 def plain(message: str) -> str:
