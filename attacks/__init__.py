@@ -30,9 +30,11 @@ from steadyear.attacks.black_box.nes import NES
 from steadyear.attacks.black_box.noise import Noise
 from steadyear.attacks.black_box.random_search import RandomSearch
 from steadyear.attacks.black_box.square import Square
-from steadyear.attacks.core.attack import Attack, AttackResult, Crafted
+from steadyear.attacks.core.attack import Attack, AttackSettings
 from steadyear.attacks.core.mode import attack_mode
-from steadyear.attacks.core.problem import Probe, Problem
+from steadyear.attacks.core.query import GradientResult, Query
+from steadyear.attacks.core.result import AttackResult, Crafted
+from steadyear.attacks.core.threat import ThreatModel
 from steadyear.attacks.core.views import View, inject, prediction_of
 from steadyear.attacks.domains import Domain, SemanticBox, SpectrogramDomain, WaveformDomain
 from steadyear.attacks.domains.transformations import (
@@ -64,19 +66,12 @@ from steadyear.attacks.gradient.momentum import MIFGSM, NIFGSM
 from steadyear.attacks.gradient.pgd import BIM, FGSM, PGD
 from steadyear.attacks.gradient.sign_adam import SignAdam, output_correlation
 from steadyear.attacks.gradient.universal import Universal
-from steadyear.attacks.minimal_norm.base import DDN, FMN, MinimalNorm
+from steadyear.attacks.minimal_norm.base import MinimalNorm
 from steadyear.attacks.minimal_norm.carlini_wagner import CarliniWagner
+from steadyear.attacks.minimal_norm.ddn import DDN
 from steadyear.attacks.minimal_norm.deepfool import DeepFool
-from steadyear.attacks.objectives.base import (
-    AbsoluteError,
-    Distance,
-    Huber,
-    Objective,
-    RegressionObjective,
-    Shift,
-    SquaredError,
-    Towards,
-)
+from steadyear.attacks.minimal_norm.fmn import FMN
+from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.batch import BatchCorrelation, ClassRanking
 from steadyear.attacks.objectives.classes import (
     DLR,
@@ -96,6 +91,15 @@ from steadyear.attacks.objectives.ranking import (
     ScaleFreeHinge,
     TopK,
     WrongLabels,
+)
+from steadyear.attacks.objectives.regression import (
+    AbsoluteError,
+    Distance,
+    Huber,
+    RegressionObjective,
+    Shift,
+    SquaredError,
+    Towards,
 )
 from steadyear.attacks.signal.sizes import l2_norm, linf_norm, snr_db
 from steadyear.foundation.random_streams import RandomStreams
@@ -118,6 +122,7 @@ __all__ = [
     "AbsoluteError",
     "Attack",
     "AttackResult",
+    "AttackSettings",
     "AudioAutoAttack",
     "BackgroundNoise",
     "Ball",
@@ -135,6 +140,7 @@ __all__ = [
     "EmbeddingDissimilarity",
     "FrequencyMask",
     "Gain",
+    "GradientResult",
     "GridSearch",
     "HideLabels",
     "HopSkipJump",
@@ -153,10 +159,9 @@ __all__ = [
     "OwnPrototypes",
     "PairwiseRanking",
     "Pitch",
-    "Probe",
-    "Problem",
     "PrototypeActivation",
     "Psychoacoustic",
+    "Query",
     "RandomSearch",
     "RandomStreams",
     "RealisedAttack",
@@ -175,6 +180,7 @@ __all__ = [
     "SquaredError",
     "TargetedDLR",
     "Tempo",
+    "ThreatModel",
     "TopK",
     "Towards",
     "Transfer",

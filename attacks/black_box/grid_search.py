@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.gradient.pgd import PGD
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse
@@ -29,13 +29,9 @@ class GridSearch(Attack):
     Args:
         ball: Which perturbations are allowed; the grid reaches from -budget to budget along every
             dimension, and is projected.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         points: Points along every dimension, at least 2.
         refine: Follow the gradient from the worst point.
         steps: Number of steps of the refinement.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: Not used: there is nothing random here.
 
     Raises:
         ValueError: If there are fewer than two points or no step.
@@ -45,14 +41,13 @@ class GridSearch(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         points: int = 5,
         refine: bool = False,
         steps: int = 10,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed)
+        super().__init__(ball, objective, **settings)
         if points < 2 or steps < 1:
             raise ValueError(
                 f"GridSearch needs at least two points and one step, not {points}, {steps}."
@@ -61,26 +56,26 @@ class GridSearch(Attack):
         self.refine = refine
         self.steps = steps
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Try all points, then climb from the worst.
 
         Raises:
             ValueError: If the domain has too many dimensions for a grid.
         """
-        x = problem.x
+        x = query.x
         grid = self.grid(x[0].numel()).to(x)
-        best = torch.zeros_like(x) if problem.start is None else problem.start
-        value = problem.value(best)
+        best = torch.zeros_like(x) if query.start is None else query.start
+        value = query.value(best)
         for point in grid:
-            other = problem.project(point.reshape(x.shape[1:]).expand_as(x))
-            best, value = keep_worse(best, value, other, problem.value(other))
+            other = query.project(point.reshape(x.shape[1:]).expand_as(x))
+            best, value = keep_worse(best, value, other, query.value(other))
         if not self.refine:
             return best
-        problem.start = best
+        query.start = best
         # 2.5 half cells in all: enough to reach what lies nearest to this point.
         step = 2.5 / self.steps / (self.points - 1)
-        climb = PGD(self.ball, self.objective, self.steps, step, view=self.view)
-        return climb.solve(problem, rng)
+        climb = PGD(self.ball, self.objective, steps=self.steps, relative_step=step, view=self.view)
+        return climb.solve(query, rng)
 
     def grid(self, dimensions: int) -> Tensor:
         """All points, shape (points, dimensions), in double precision.

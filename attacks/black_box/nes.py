@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, l2_norm, per_clip
 from steadyear.foundation.random_streams import RandomStreams
@@ -32,16 +30,11 @@ class NES(Attack):
     random start. Every point that is asked about is projected, so the worst of them all is kept.
 
     Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         steps: Number of steps, at least 1.
         samples: Forward passes for each estimate, an even number: two per direction.
         relative_step: Step size as a share of the budget; ``None`` stands for 2.5 / steps.
         relative_sigma: Length of the directions as a share of that of a perturbation that spends the
             whole budget, above 0.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
 
     Raises:
         ValueError: If there is no step, an odd number of samples or none, or no length.
@@ -51,15 +44,14 @@ class NES(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         steps: int = 20,
         samples: int = 50,
         relative_step: float | None = None,
         relative_sigma: float = 0.3,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed)
+        super().__init__(ball, objective, **settings)
         if steps < 1 or samples < 1 or samples % 2 or not relative_sigma > 0:
             raise ValueError(
                 "NES needs at least one step, an even number of samples, and a sigma above 0, not "
@@ -70,21 +62,21 @@ class NES(Attack):
         self.relative_step = 2.5 / steps if relative_step is None else relative_step
         self.relative_sigma = relative_sigma
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Estimate, step, and keep the worst of what was asked about."""
-        x, rng = problem.x, rng.stream(0)
-        start = self.ball.sample_in_ball(x, rng) if problem.start is None else problem.start
-        point = problem.project(start)
-        worst = _Worst(point, problem.value(point))
+        x, rng = query.x, rng.stream(0)
+        start = self.ball.sample_in_ball(x, rng) if query.start is None else query.start
+        point = query.project(start)
+        worst = _Worst(point, query.value(point))
         sigma = self.relative_sigma * l2_norm(self.ball.sample_on_sphere(x, rng))
         step = self.relative_step * self.ball.eps
         for _ in range(self.steps):
-            gradient, worst = self._estimate(problem, point, sigma, rng, worst)
-            point = problem.project(point + step * self.ball.direction(gradient, x))
-        return keep_worse(*worst, point, problem.value(point))[0]
+            gradient, worst = self._estimate(query, point, sigma, rng, worst)
+            point = query.project(point + step * self.ball.direction(gradient, x))
+        return keep_worse(*worst, point, query.value(point))[0]
 
     def _estimate(
-        self, problem: Problem, point: Tensor, sigma: Tensor, rng: RandomStreams, worst: _Worst
+        self, query: Query, point: Tensor, sigma: Tensor, rng: RandomStreams, worst: _Worst
     ) -> tuple[Tensor, _Worst]:
         gradient = torch.zeros_like(point)
         for _ in range(self.samples // 2):
@@ -93,8 +85,8 @@ class NES(Attack):
             way = direction * per_clip(sigma / l2_norm(direction), point)
             gains = []
             for sign in (1, -1):
-                tried = problem.project(point + sign * way)
-                gains.append(problem.value(tried))
+                tried = query.project(point + sign * way)
+                gains.append(query.value(tried))
                 worst = _Worst(*keep_worse(*worst, tried, gains[-1]))
             gradient = gradient + direction * per_clip(gains[0] - gains[1], point)
         return gradient, worst

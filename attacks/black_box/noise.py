@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse
 from steadyear.foundation.random_streams import RandomStreams
@@ -20,12 +20,8 @@ class Noise(Attack):
     A model whose error grows as much under noise as under an attack is not being attacked.
 
     Args:
-        ball: Which perturbations are allowed.
         objective: What the worst try is chosen by; ``None`` stands for ``SquaredError()``.
         tries: Number of random perturbations per clip.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
 
     Raises:
         ValueError: If there is no try.
@@ -35,23 +31,22 @@ class Noise(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         tries: int = 1,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed)
+        super().__init__(ball, objective, **settings)
         if tries < 1:
             raise ValueError(f"Noise needs at least one try, not {tries}.")
         self.tries = tries
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Draw, and keep each clip's worst try."""
-        best = problem.project(self.ball.sample_on_sphere(problem.x, rng.stream(0)))
+        best = query.project(self.ball.sample_on_sphere(query.x, rng.stream(0)))
         if self.tries == 1:
             return best
-        value = problem.value(best)
+        value = query.value(best)
         for number in range(1, self.tries):
-            other = problem.project(self.ball.sample_on_sphere(problem.x, rng.stream(number)))
-            best, value = keep_worse(best, value, other, problem.value(other))
+            other = query.project(self.ball.sample_on_sphere(query.x, rng.stream(number)))
+            best, value = keep_worse(best, value, other, query.value(other))
         return best

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse
 from steadyear.foundation.random_streams import RandomStreams
@@ -23,12 +23,7 @@ class RandomSearch(Attack):
     or the start that the caller gives, is tried first.
 
     Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         tries: Number of random points per clip.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
 
     Raises:
         ValueError: If there is no try.
@@ -38,21 +33,20 @@ class RandomSearch(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         tries: int = 100,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed)
+        super().__init__(ball, objective, **settings)
         if tries < 1:
             raise ValueError(f"RandomSearch needs at least one try, not {tries}.")
         self.tries = tries
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Draw, and keep each clip's worst try."""
-        best = torch.zeros_like(problem.x) if problem.start is None else problem.start
-        value = problem.value(best)
+        best = torch.zeros_like(query.x) if query.start is None else query.start
+        value = query.value(best)
         for number in range(self.tries):
-            other = problem.project(self.ball.sample_in_ball(problem.x, rng.stream(number)))
-            best, value = keep_worse(best, value, other, problem.value(other))
+            other = query.project(self.ball.sample_in_ball(query.x, rng.stream(number)))
+            best, value = keep_worse(best, value, other, query.value(other))
         return best

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import L2, Ball, Linf
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, l2_norm, per_clip
 from steadyear.foundation.random_streams import RandomStreams
@@ -34,14 +33,10 @@ class Square(Attack):
 
     Args:
         ball: Linf or L2.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         queries: Number of forward passes per clip, at least 1.
         share: First share of the values that a window covers, above 0 and at most 1.
         until_success: Leave a clip alone as soon as the attack has reached its aim there;
             ``forward_queries`` of the result says when that was.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
 
     Raises:
         ValueError: If there are no queries, or the share is no share.
@@ -52,14 +47,13 @@ class Square(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         queries: int = 1000,
         share: float = 0.8,
         until_success: bool = False,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed)
+        super().__init__(ball, objective, **settings)
         if queries < 1 or not 0 < share <= 1:
             raise ValueError(
                 f"Square needs at least one query and a share above 0 and at most 1, not "
@@ -71,27 +65,27 @@ class Square(Attack):
         self.share = share
         self.until_success = until_success
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Try windows, and keep what makes the objective larger."""
-        x, rng = problem.x, rng.stream(0)
+        x, rng = query.x, rng.stream(0)
         shape = _plane(x)
         best = self._first(x.reshape(shape), rng).reshape(x.shape)
-        best = problem.project(best if problem.start is None else problem.start).clone()
-        value, hit = self._ask(problem, best, None)
+        best = query.project(best if query.start is None else query.start).clone()
+        value, hit = self._ask(query, best, None)
         numbers = x.new_empty(0)
-        for query in range(1, self.queries):
-            place = (query - 1) % _BLOCK
+        for number in range(1, self.queries):
+            place = (number - 1) % _BLOCK
             if place == 0:
                 numbers = rng.uniform(x.new_empty(len(x), _BLOCK, _NUMBERS + shape[1]))
-            clips = self._going(problem, hit)
+            clips = self._going(query, hit)
             if clips is not None and len(clips) == 0:
                 break
             chosen = slice(None) if clips is None else clips
-            window = _window(self._share_at(query), shape)
+            window = _window(self._share_at(number), shape)
             plane = best[chosen].reshape(-1, *shape[1:])
             other = self._changed(plane, numbers[chosen, place], window)
-            other = problem.project(other.reshape(-1, *x.shape[1:]), clips)
-            found, reached = self._ask(problem, other, clips)
+            other = query.project(other.reshape(-1, *x.shape[1:]), clips)
+            found, reached = self._ask(query, other, clips)
             if self.until_success:
                 # A success is kept, whatever the objective says of it and of what follows.
                 found = torch.where(reached, torch.inf, found)
@@ -99,16 +93,16 @@ class Square(Attack):
             hit[chosen] |= reached
         return best
 
-    def _ask(self, problem: Problem, point: Tensor, clips: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _ask(self, query: Query, point: Tensor, clips: Tensor | None) -> tuple[Tensor, Tensor]:
         chosen = slice(None) if clips is None else clips
-        prediction, target = problem.predict(point, clips), problem.target[chosen]
+        prediction, target = query.predict(point, clips), query.target[chosen]
         value = self.objective(prediction, target)
         if not self.until_success:
             return value, torch.zeros_like(value, dtype=torch.bool)
-        return value, self.objective.success(prediction, problem.clean[chosen], target)
+        return value, self.objective.success(prediction, query.clean_prediction[chosen], target)
 
-    def _going(self, problem: Problem, hit: Tensor) -> Tensor | None:
-        if not self.until_success or not problem.divisible:
+    def _going(self, query: Query, hit: Tensor) -> Tensor | None:
+        if not self.until_success or not query.clips_independent:
             return None
         return (~hit).nonzero()[:, 0]
 

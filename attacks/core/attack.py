@@ -1,4 +1,4 @@
-"""The attack: Ball x Objective x View x Solver."""
+"""The attack: a threat model, an objective, and a search."""
 
 from __future__ import annotations
 
@@ -6,69 +6,48 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self, final, get_args
+from typing import Self, TypedDict, Unpack, final, get_args
 
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
+from steadyear.attacks.core.checks import check_clean, check_finite, fitting_start, in_dtype
 from steadyear.attacks.core.crafting import Precision, crafting_model
 from steadyear.attacks.core.mode import attack_mode
-from steadyear.attacks.core.problem import Problem
+from steadyear.attacks.core.query import Query
+from steadyear.attacks.core.result import AttackResult, Crafted
+from steadyear.attacks.core.threat import ThreatModel
 from steadyear.attacks.core.views import Model, View
 from steadyear.attacks.domains.base import Bounds
-from steadyear.attacks.objectives.base import Objective, SquaredError
+from steadyear.attacks.objectives.base import Objective
+from steadyear.attacks.objectives.regression import SquaredError
 from steadyear.attacks.signal.sizes import per_clip
 from steadyear.foundation.random_streams import RandomStreams
 
 
-@dataclass(frozen=True)
-class AttackResult:
-    """What an attack found; every number is recomputed from the returned tensor.
+class AttackSettings(TypedDict, total=False):
+    """What every attack can be given beside its ball, its objective and its own options.
 
     Attributes:
-        adversarial: The attacked tensor, shape (batch, ...).
-        perturbation: Attacked minus clean tensor.
-        clean_output: The model's output on the clean tensor, detached.
-        output: The model's output on the attacked tensor, detached.
-        clean_objective: Objective before the attack, shape (batch,).
-        objective: Objective after the attack, shape (batch,).
-        success: Whether each clip's attack reached its aim, shape (batch,), bool.
-        size: Size of each perturbation in the ball's norm, shape (batch,).
-        gradient_queries: Gradients of the objective that each clip cost, shape (batch,), int64.
-        forward_queries: Forward passes without gradient that each clip's search cost beside them,
-            shape (batch,), int64; the two that every attack is measured by are not counted.
+        view: Where the perturbation lives and what is read; ``None`` stands for input and
+            prediction.
+        bounds: Smallest and largest allowed value of the attacked tensor; ``None`` for no bounds,
+            or those of the view's domain.
+        seed: First part of the key of every random number.
+        precision: In what the gradients of the search are computed. ``"fp32"`` is the model's own
+            precision. ``"bf16"`` is faster where the processor has fast bfloat16 arithmetic;
+            perturbation, projection and all that is reported stay in full precision.
     """
 
-    adversarial: Tensor
-    perturbation: Tensor
-    clean_output: Any
-    output: Any
-    clean_objective: Tensor
-    objective: Tensor
-    success: Tensor
-    size: Tensor
-    gradient_queries: Tensor
-    forward_queries: Tensor
-
-
-class Crafted(NamedTuple):
-    """Attacked clips and what they cost, not judged.
-
-    Attributes:
-        adversarial: The attacked tensor, shape (batch, ...).
-        gradient_queries: Gradients of the objective that each clip cost, shape (batch,), int64.
-        forward_queries: Forward passes of the search beside them, shape (batch,), int64.
-    """
-
-    adversarial: Tensor
-    gradient_queries: Tensor
-    forward_queries: Tensor
+    view: View | None
+    bounds: Bounds | None
+    seed: int
+    precision: Precision
 
 
 class Attack(ABC):
-    """Base of every attack: subclasses solve, this class checks.
+    """Base of every attack: subclasses search, this class checks.
 
     Any callable can be attacked. The model's mode, gradients and hooks and the global random
     state are left as they were, also when the attack is interrupted.
@@ -76,14 +55,7 @@ class Attack(ABC):
     Args:
         ball: Which perturbations are allowed.
         objective: What is maximised; ``None`` stands for ``SquaredError()``.
-        view: Where the perturbation lives and what is read; ``None`` stands for input and
-            prediction.
-        bounds: Smallest and largest allowed value of the attacked tensor; ``None`` for no bounds,
-            or those of the view's domain.
-        seed: First part of the key of every random number.
-        precision: In what the solver's gradients are computed. ``"fp32"`` is the model's own
-            precision. ``"bf16"`` is faster where the processor has fast bfloat16 arithmetic;
-            perturbation, projection and all that is reported stay in full precision.
+        settings: View, bounds, seed and precision; see ``AttackSettings``.
 
     Raises:
         ValueError: If the precision is unknown, bfloat16 is asked for inside a model, bounds are
@@ -91,34 +63,18 @@ class Attack(ABC):
     """
 
     def __init__(
-        self,
-        ball: Ball,
-        objective: Objective | None = None,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
-        precision: Precision = "fp32",
+        self, ball: Ball, objective: Objective | None = None, **settings: Unpack[AttackSettings]
     ) -> None:
-        self.ball = ball
+        view = settings.get("view") or View()
+        self.threat = ThreatModel(ball, view, settings.get("bounds"))
         self.objective = objective or SquaredError()
-        self.view = view or View()
-        domain = self.view.domain
-        # Attacks that are made of others hand their own bounds on: those are the domain's.
-        if domain is not None and bounds not in (None, domain.bounds):
-            raise ValueError(f"{type(domain).__name__} has bounds of its own: leave bounds out.")
-        if domain is not None and domain.name != "waveform" and ball.requires_waveform:
-            raise ValueError(
-                f"{ball!r} is relative to the clip's own sound, which a point of "
-                f"{type(domain).__name__} is not, so that it would allow nothing or anything: "
-                "use Linf, L2 or L1."
-            )
-        self.bounds = bounds if domain is None else domain.bounds
-        self.seed = seed
+        self.seed = settings.get("seed", 0)
+        precision = settings.get("precision", "fp32")
         if precision not in get_args(Precision):
             raise ValueError(f"precision is one of {get_args(Precision)}, not {precision!r}.")
-        if precision == "bf16" and self.view.perturb_at is not None:
+        if precision == "bf16" and view.perturb_at is not None:
             raise ValueError(
-                f"A perturbation of '{self.view.perturb_at}', inside the model, would be rounded "
+                f"A perturbation of '{view.perturb_at}', inside the model, would be rounded "
                 "to bfloat16: use precision='fp32' there."
             )
         self.precision: Precision = precision
@@ -127,14 +83,42 @@ class Attack(ABC):
         """Show the class, its ball and its objective."""
         return f"{type(self).__name__}({self.ball!r}, {type(self.objective).__name__})"
 
-    def at(self, eps: float) -> Self:
-        """The same attack with another budget."""
+    @property
+    def ball(self) -> Ball:
+        """Which perturbations are allowed."""
+        return self.threat.ball
+
+    @property
+    def view(self) -> View:
+        """Where the perturbation lives and what is read."""
+        return self.threat.view
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """Smallest and largest allowed value of the attacked tensor."""
+        return self.threat.bounds
+
+    @property
+    def settings(self) -> AttackSettings:
+        """The settings that an attack made of this one passes on."""
+        # A domain brings bounds of its own.
+        bounds = self.bounds if self.view.domain is None else None
+        return AttackSettings(
+            view=self.view, bounds=bounds, seed=self.seed, precision=self.precision
+        )
+
+    def with_ball(self, ball: Ball) -> Self:
+        """The same attack in another ball."""
         attack = copy.copy(self)
-        attack.ball = self.ball.at(eps)
+        attack.threat = self.threat.with_ball(ball)
         return attack
 
+    def at(self, eps: float) -> Self:
+        """The same attack with another budget, in the unit of the ball."""
+        return self.with_ball(self.ball.at(eps))
+
     @abstractmethod
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Find a perturbation, shape (batch, ...), that makes the objective large."""
 
     def starts_at_clean(self) -> bool:
@@ -183,9 +167,9 @@ class Attack(ABC):
             reference = self._reference(clean, target)
             read, precision = self.view.read, self.precision
             with crafting_model(model, forward, clips, clean, read, precision) as craft:
-                problem = Problem(forward, clips, reference, clean, self, craft)
-                adversarial = self._found(problem, rng, start)
-            # The solver is not trusted: everything is measured on what is handed out.
+                query = self._query(forward, clips, reference, clean, craft)
+                adversarial = self._found(query, rng, start)
+            # The solver is not trusted: everything is measured on what is returned.
             with torch.no_grad():
                 output = forward(adversarial.clone())
                 prediction = read(output)
@@ -198,15 +182,17 @@ class Attack(ABC):
                     objective=self.objective(prediction, reference),
                     success=self.objective.success(prediction, clean, reference),
                     size=self.ball.size(adversarial - clips, clips),
-                    gradient_queries=problem.gradient_queries,
-                    forward_queries=problem.forward_queries,
+                    gradient_queries=query.gradient_queries,
+                    forward_queries=query.forward_queries,
                 )
-            measured = {
-                "clean objective": result.clean_objective,
-                "attacked objective": result.objective,
-                "perturbation": result.size,
-            }
-            _check_finite(measured, problem)
+            check_finite(
+                {
+                    "clean objective": result.clean_objective,
+                    "attacked objective": result.objective,
+                    "perturbation": result.size,
+                },
+                query,
+            )
             return result
 
     @final
@@ -220,26 +206,13 @@ class Attack(ABC):
         generator: torch.Generator | None = None,
         start: Tensor | None = None,
     ) -> Crafted:
-        """Attack without judging: the search of a call, for training.
+        """The search of a call without the passes that judge its result, for training.
 
-        Saves the forward pass that judges the result, and that of the clean clips where neither target
-        nor search needs it. What is handed out is inside of ball and bounds, as always.
-
-        Args:
-            model: Any callable from (batch, ...) to a tensor or an output with a prediction.
-            x: Clean input, shape (batch, ...).
-            target: What the objective is measured against; ``None`` takes the model's own clean
-                prediction.
-            index: Stable numbers of the clips, shape (batch,), which key all random numbers.
-            generator: Source of random numbers for the whole batch, instead of ``index``.
-            start: Perturbation to begin with instead of the attack's own first start.
+        Arguments and errors are those of a call. Perturbations stay within ball and bounds, and the
+        clean clips are predicted only where target or search needs it.
 
         Returns:
             The attacked tensor and its cost.
-
-        Raises:
-            ValueError: As for a call.
-            FloatingPointError: If the perturbation or a gradient on the way is not finite.
         """
         with self._bound(model, x, index, generator) as (forward, clips, rng):
             # One clip tells whether target and folded model fit, unless the others' predictions matter.
@@ -253,13 +226,13 @@ class Attack(ABC):
                 known, reference = None, target.detach().clone()
             read, precision = self.view.read, self.precision
             with crafting_model(model, forward, clips, clean, read, precision) as craft:
-                problem = Problem(forward, clips, reference, known, self, craft)
-                adversarial = self._found(problem, rng, start)
-            _check_finite({"perturbation": self.ball.size(adversarial - clips, clips)}, problem)
-            return Crafted(adversarial, problem.gradient_queries, problem.forward_queries)
+                query = self._query(forward, clips, reference, known, craft)
+                adversarial = self._found(query, rng, start)
+            check_finite({"perturbation": self.ball.size(adversarial - clips, clips)}, query)
+            return Crafted(adversarial, query.gradient_queries, query.forward_queries)
 
     @property
-    def divisible(self) -> bool:
+    def clips_independent(self) -> bool:
         """Whether some clips can be asked for without the others.
 
         A perturbed submodule gets its own value while the stages before it still see every clip,
@@ -280,17 +253,24 @@ class Attack(ABC):
             # Clones, because inference tensors cannot enter autograd.
             x = x.detach().clone()
             with self.view.bind(model, x) as (forward, attacked):
-                _check_clean(attacked, self.bounds)
+                check_clean(attacked, self.bounds)
                 self.ball.check(attacked)
                 dtype = attacked.dtype
-                run = forward if dtype == torch.float64 else _in_dtype(forward, dtype)
+                run = forward if dtype == torch.float64 else in_dtype(forward, dtype)
                 attacked = attacked if dtype == torch.float64 else attacked.float()
                 yield run, attacked, RandomStreams(self.seed, index, generator)
+
+    def _query(
+        self, forward: Model, x: Tensor, target: Tensor, clean: Tensor | None, craft: Model
+    ) -> Query:
+        query = Query(forward, x, target, self.threat, self.objective, clean, craft)
+        query.clips_independent = self.clips_independent
+        return query
 
     def _needs_no_clean(self, target: Tensor | None, clips: Tensor) -> bool:
         whole = target is not None and len(target) == len(clips)
         # A start at the clean clips is refused where they are predicted perfectly.
-        searches = self.divisible and not self.starts_at_clean()
+        searches = self.clips_independent and not self.starts_at_clean()
         return whole and searches and self.objective.uses_raw_target
 
     def _reference(self, clean: Tensor, target: Tensor | None) -> Tensor:
@@ -304,11 +284,11 @@ class Attack(ABC):
             )
         return reference
 
-    def _found(self, problem: Problem, rng: RandomStreams, start: Tensor | None) -> Tensor:
+    def _found(self, query: Query, rng: RandomStreams, start: Tensor | None) -> Tensor:
         if start is not None:
-            problem.start = problem.project(_fitting(start, problem.x))
-        solution = self.solve(problem, rng).detach()
-        return self._apply(problem.x, problem.project(solution))
+            query.start = query.project(fitting_start(start, query.x))
+        solution = self.solve(query, rng).detach()
+        return self._apply(query.x, query.project(solution))
 
     def _apply(self, x: Tensor, perturbation: Tensor) -> Tensor:
         adversarial = x + perturbation
@@ -317,42 +297,3 @@ class Attack(ABC):
         outside = self.ball.size(adversarial - x, x) > self.ball.eps
         adversarial = torch.where(per_clip(outside, x), adversarial.nextafter(x), adversarial)
         return adversarial if self.bounds is None else adversarial.clamp(*self.bounds)
-
-
-def _in_dtype(forward: Model, dtype: torch.dtype) -> Model:
-    """Keep the perturbation in fp32 and hand the model the precision that it was given."""
-    return forward if dtype == torch.float32 else lambda x: forward(x.to(dtype))
-
-
-def _fitting(start: Tensor, x: Tensor) -> Tensor:
-    if start.shape != x.shape:
-        raise ValueError(
-            f"The start is a perturbation {tuple(start.shape)}, and the attacked tensor is "
-            f"{tuple(x.shape)}; they need one shape."
-        )
-    return start.detach().to(x)
-
-
-def _check_clean(x: Tensor, bounds: Bounds | None) -> None:
-    if not x.is_floating_point():
-        raise ValueError(
-            f"Gradients need real values, and the attacked tensor is {x.dtype}; name a submodule "
-            "with real outputs in View(perturb_at=...)."
-        )
-    if bounds is not None and not bool(((x >= bounds[0]) & (x <= bounds[1])).all()):
-        raise ValueError(
-            f"The clean values reach from {float(x.min()):g} to {float(x.max()):g}, beyond the "
-            f"bounds {bounds}: clamp the clips, or give the bounds of the attacked tensor."
-        )
-
-
-def _check_finite(measured: dict[str, Tensor], problem: Problem) -> None:
-    found = {name: torch.isfinite(values) for name, values in measured.items()}
-    found["path (objective or gradient)"] = problem.sound
-    for name, finite in found.items():
-        bad = int((~finite).sum())
-        if bad:
-            raise FloatingPointError(
-                f"The {name} of {bad} of {len(finite)} clips is not finite; check the clips and "
-                "the model for NaN before you trust any robustness figure."
-            )

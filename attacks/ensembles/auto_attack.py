@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Unpack, get_args
 
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.crafting import Precision
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.ensembles.members import Cost, Roster
-from steadyear.attacks.ensembles.parts import Part, Worst
 from steadyear.attacks.ensembles.plans import PLANS, Task, Version, WorstBy
-from steadyear.attacks.objectives.base import AbsoluteError, Objective
+from steadyear.attacks.ensembles.worst_case import WorstCase, run_member
+from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.classes import CrossEntropy
 from steadyear.attacks.objectives.multilabel import OutputLoss
+from steadyear.attacks.objectives.regression import AbsoluteError
 from steadyear.foundation.random_streams import RandomStreams
 
 _ROUNDING = 1e-3  # share of the damage that may be due to the copy that gradients are taken from
@@ -57,17 +55,12 @@ class AudioAutoAttack(Attack):
     on, and balls other than Linf and L2 are searched by gradients alone.
 
     Args:
-        ball: Which perturbations are allowed.
         task: ``regression``, ``multilabel`` or ``multiclass``.
         tolerance: For regression: the attack succeeds when the mean absolute error grows by more
             than this.
         version: ``1.1``: 100 steps, 9 targets, 5000 queries. ``1.1-quick``: 20 steps, 3 targets,
             200 queries, to look at a model before the full run. ``1.0`` and ``1.0-quick``, for
             figures that name them.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
-        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
         worst: ``success``: how many clips break. ``damage``: how badly.
 
     Raises:
@@ -80,11 +73,8 @@ class AudioAutoAttack(Attack):
         task: Task = "regression",
         tolerance: float = 0.1,
         version: Version = "1.1",
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
-        precision: Precision = "fp32",
         worst: WorstBy = "success",
+        **settings: Unpack[AttackSettings],
     ) -> None:
         if task not in get_args(Task) or version not in PLANS:
             raise ValueError(
@@ -96,7 +86,7 @@ class AudioAutoAttack(Attack):
                 f"The worst of version {version} is by {' or '.join(PLANS[version].lineups)}, not "
                 f"by {worst!r}."
             )
-        super().__init__(ball, _judge(task, tolerance), view, bounds, seed, precision)
+        super().__init__(ball, _judge(task, tolerance), **settings)
         self.task = task
         self.tolerance = tolerance
         self.version = version
@@ -111,34 +101,32 @@ class AudioAutoAttack(Attack):
         plan, judge = PLANS[self.version], self.objective
         return Roster(plan, self.task, self.worst, judge, self.ball, self.view, self.bounds)
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Run the members one after the other, and keep each clip's worst perturbation."""
-        roster, first = self._roster(), self.worst == "success"
-        worst = Worst(self.objective, problem.x, problem.clean, problem.target, first)
-        early = worst.hit.clone()
-        for number, member in enumerate(roster.members(problem)):
-            clips = _chosen(problem, torch.ones_like(early) if member.everyone else ~worst.hit)
+        roster, success_first = self._roster(), self.worst == "success"
+        clean = query.clean_prediction
+        worst = WorstCase(self.objective, query.x, clean, query.target, success_first)
+        early = worst.success.clone()
+        for number, member in enumerate(roster.members(query)):
+            clips = _chosen(query, torch.ones_like(early) if member.everyone else ~worst.success)
             if len(clips) == 0:
                 break
-            part = Part(problem, member, clips, worst)
-            if number == 0:
-                part.start = problem.start
-            part.run(rng.part(number, clips))
+            start = query.start if number == 0 else None
+            run_member(query, member, clips, worst, rng.part(number, clips), start)
             if member.everyone:
-                early = worst.hit.clone()
+                early = worst.success.clone()
         if roster.climbs_on:
-            lost = worst.value < (1 - _ROUNDING) * worst.most
-            clips = _chosen(problem, worst.hit & (~early | lost))
+            lost = worst.value < (1 - _ROUNDING) * worst.largest
+            clips = _chosen(query, worst.success & (~early | lost))
             if len(clips) > 0:
-                part = Part(problem, roster.further(problem), clips, worst)
-                part.start = worst.perturbation[clips]
-                part.run(rng.part(0, clips))
+                member, start = roster.further(query), worst.perturbation[clips]
+                run_member(query, member, clips, worst, rng.part(0, clips), start)
         return worst.perturbation
 
 
-def _chosen(problem: Problem, chosen: Tensor) -> Tensor:
+def _chosen(query: Query, chosen: Tensor) -> Tensor:
     """Positions of the chosen clips; of all, where one of them cannot be asked for alone."""
-    return (chosen if problem.divisible else chosen.any().expand_as(chosen)).nonzero()[:, 0]
+    return (chosen if query.clips_independent else chosen.any().expand_as(chosen)).nonzero()[:, 0]
 
 
 def _judge(task: Task, tolerance: float) -> Objective:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Aim, Probe, Problem
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.core.views import Model, View
 from steadyear.attacks.ensembles.auto_attack import AudioAutoAttack
 from steadyear.attacks.ensembles.worst_of import WorstOf
@@ -41,10 +40,9 @@ class EOT(Attack):
     """
 
     def __init__(self, attack: Attack, samples: int = 20) -> None:
-        view = _SeededView(**_settings(attack.view), seed=attack.seed)
-        # A domain brings its own bounds.
-        bounds = None if view.domain is not None else attack.bounds
-        super().__init__(attack.ball, attack.objective, view, bounds, attack.seed, attack.precision)
+        settings = attack.settings
+        settings["view"] = _SeededView(**_settings(attack.view), seed=attack.seed)
+        super().__init__(attack.ball, attack.objective, **settings)
         if samples < 1:
             raise ValueError(f"EOT needs at least one draw, not {samples}.")
         if isinstance(attack, MinimalNorm | AudioAutoAttack | WorstOf):
@@ -60,46 +58,15 @@ class EOT(Attack):
         return self.attack.starts_at_clean()
 
     @property
-    def divisible(self) -> bool:
+    def clips_independent(self) -> bool:
         """The model draws for a batch: the clips of another batch would meet other numbers."""
         return False
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Let the inner attack search, with means for answers."""
-        inner = copy.copy(self.attack)
-        inner.ball, inner.objective = self.ball, self.objective
-        return inner.solve(_Expectation(problem, self.samples), rng)
-
-
-class _Expectation(Problem):
-    """A problem whose answers are means over the model's random numbers; counts are shared."""
-
-    def __init__(self, problem: Problem, samples: int) -> None:
-        vars(self).update(vars(problem))
-        self.samples = samples
-
-    def gradient(
-        self, perturbation: Tensor, clips: Tensor | None = None, aim: Aim | None = None
-    ) -> Probe:
-        """Means over the draws."""
-        draws = [super(_Expectation, self).gradient(perturbation, clips, aim) for _ in self._draws]
-        return Probe(*(torch.stack(parts).mean(0) for parts in zip(*draws, strict=True)))
-
-    def predict(self, perturbation: Tensor, clips: Tensor | None = None) -> Tensor:
-        """Mean prediction over the draws."""
-        draws = [super(_Expectation, self).predict(perturbation, clips) for _ in self._draws]
-        return torch.stack(draws).mean(0)
-
-    def judged(self, perturbation: Tensor, clips: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Mean objective, which is not the objective of the mean prediction, and that prediction."""
-        draws = [super(_Expectation, self).predict(perturbation, clips) for _ in self._draws]
-        target = self.target if clips is None else self.target[clips]
-        values = [self.attack.objective(prediction, target) for prediction in draws]
-        return torch.stack(values).mean(0), torch.stack(draws).mean(0)
-
-    @property
-    def _draws(self) -> range:
-        return range(self.samples)
+        inner = self.attack.with_ball(self.ball)
+        inner.objective = self.objective
+        return inner.solve(query.average(self.samples), rng)
 
 
 @dataclass(frozen=True)

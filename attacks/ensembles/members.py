@@ -12,13 +12,14 @@ from steadyear.attacks.balls import L2, Ball, Linf, NormBall
 from steadyear.attacks.black_box.nes import NES
 from steadyear.attacks.black_box.square import Square
 from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
-from steadyear.attacks.ensembles.parts import Member, WithSuccess
+from steadyear.attacks.ensembles.objectives import LossBeyondSuccess
 from steadyear.attacks.ensembles.plans import Lineup, Plan, Task, WorstBy
+from steadyear.attacks.ensembles.worst_case import Member
 from steadyear.attacks.gradient.auto_pgd import APGD
-from steadyear.attacks.minimal_norm.base import FMN
+from steadyear.attacks.minimal_norm.fmn import FMN
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.classes import DLR, Margin
 
@@ -88,30 +89,33 @@ class Roster:
             forward_queries=2 * climbs + norm * (plan.bisections + 1) + search,
         )
 
-    def members(self, problem: Problem) -> Iterator[Member]:
+    def members(self, query: Query) -> Iterator[Member]:
         """Those that attack every clip, then those for clips that resist."""
         for objective in self.lineup.everyone:
-            yield self._climb(_able(objective, problem), problem.target, everyone=True)
-        target = _decisions(problem) if self.task == "multilabel" else problem.target
+            yield self._climb(_able(objective, query), query.target, everyone=True)
+        target = _decisions(query) if self.task == "multilabel" else query.target
         # In regression more damage is a nearer success, and worth having beyond it.
         ends = self.plan.until_success and self.task != "regression"
         for objective in self.lineup.resisting:
-            yield self._climb(_able(objective, problem), target, ends)
+            yield self._climb(_able(objective, query), target, ends)
         if self.lineup.targeted is not None:
-            for wanted in _targets(self.task, problem, self.plan.targets):
+            for wanted in _targets(self.task, query, self.plan.targets):
                 yield self._climb(self.lineup.targeted, wanted, self.plan.until_success)
         if self.lineup.boundary and isinstance(self.ball, NormBall):
             steps, bisections = self.plan.steps, self.plan.bisections
-            fmn = FMN(self.ball, self.judge, steps, bisections, self.view, self.bounds)
-            yield Member(fmn, problem.target)
-        yield from self._search(target if self.lineup.search else problem.target)
+            fmn = FMN(
+                self.ball, self.judge, steps=steps, shrink_steps=bisections,
+                view=self.view, bounds=self.bounds,
+            )  # fmt: skip
+            yield Member(fmn, query.target)
+        yield from self._search(target if self.lineup.search else query.target)
 
-    def further(self, problem: Problem) -> Member:
+    def further(self, query: Query) -> Member:
         """The climb of clips with success, from there."""
         if self.task != "multilabel":
-            return self._climb(self.judge, problem.target)
-        target = torch.stack([problem.target.to(problem.clean), problem.clean], 1)
-        return self._climb(WithSuccess(self.judge), target)
+            return self._climb(self.judge, query.target)
+        target = torch.stack([query.target.to(query.clean_prediction), query.clean_prediction], 1)
+        return self._climb(LossBeyondSuccess(self.judge), target)
 
     def _climb(
         self,
@@ -123,7 +127,7 @@ class Roster:
         attack = APGD(
             self.ball,
             objective,
-            self.plan.steps,
+            steps=self.plan.steps,
             view=self.view,
             bounds=self.bounds,
             until_success=until_success,
@@ -137,12 +141,12 @@ class Roster:
         if self._knows_square():
             queries = self.plan.queries
             attack = Square(
-                self.ball, objective, queries, until_success=not damage,
+                self.ball, objective, queries=queries, until_success=not damage,
                 view=self.view, bounds=self.bounds,
             )  # fmt: skip
         elif self.plan.everywhere:
             attack = NES(
-                self.ball, objective, self._estimates(), _SAMPLES,
+                self.ball, objective, steps=self._estimates(), samples=_SAMPLES,
                 view=self.view, bounds=self.bounds,
             )  # fmt: skip
         if attack is not None:
@@ -155,20 +159,20 @@ class Roster:
         return max(1, self.plan.queries // _SAMPLES)
 
 
-def _able(objective: Objective, problem: Problem) -> Objective:
+def _able(objective: Objective, query: Query) -> Objective:
     """DLR needs three classes."""
-    few = isinstance(objective, DLR) and problem.clean.shape[1] < _DLR_CLASSES
+    few = isinstance(objective, DLR) and query.clean_prediction.shape[1] < _DLR_CLASSES
     return Margin() if few else objective
 
 
-def _decisions(problem: Problem) -> Tensor:
+def _decisions(query: Query) -> Tensor:
     """The model's own labels: an attack succeeds where one of them changes."""
-    return (problem.clean > 0).to(problem.clean.dtype)
+    return (query.clean_prediction > 0).to(query.clean_prediction.dtype)
 
 
-def _targets(task: Task, problem: Problem, number: int) -> Iterator[Tensor]:
+def _targets(task: Task, query: Query, number: int) -> Iterator[Tensor]:
     """What is wanted of every clip: another of the nearest labels, or of the likely classes."""
-    clean = problem.clean
+    clean = query.clean_prediction
     outputs = clean.shape[1]
     if task == "multilabel":
         nearest = clean.abs().argsort(1)
@@ -177,7 +181,7 @@ def _targets(task: Task, problem: Problem, number: int) -> Iterator[Tensor]:
             wish = torch.where(clean.gather(1, label) > 0, -1.0, 1.0).to(clean)
             yield torch.zeros_like(clean).scatter(1, label, wish)
     elif outputs >= _TARGETED_CLASSES:
-        true = problem.target[:, None]
+        true = query.target[:, None]
         likely = clean.scatter(1, true, -torch.inf).argsort(1, descending=True)
         for place in range(min(number, outputs - 1)):
             yield torch.cat([true, likely[:, [place]]], 1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from steadyear.attacks.ensembles.parts import TargetedLogitSum
-from steadyear.attacks.objectives.base import AbsoluteError, Objective, Shift, SquaredError
+from steadyear.attacks.ensembles.objectives import TargetedLogitSum
+from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.classes import DLR, CrossEntropy, Margin, TargetedDLR
 from steadyear.attacks.objectives.labels import LabelMargin
 from steadyear.attacks.objectives.multilabel import OutputLoss
 from steadyear.attacks.objectives.ranking import ScaleFreeHinge, WrongLabels
+from steadyear.attacks.objectives.regression import AbsoluteError, Shift, SquaredError
 
 Task = Literal["regression", "multilabel", "multiclass"]
 Version = Literal["1.0", "1.0-quick", "1.1", "1.1-quick"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-
 from torch import Tensor, nn
 
 from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.minimal_norm.base import MinimalNorm
 from steadyear.foundation.random_streams import RandomStreams
 
@@ -32,7 +30,7 @@ class Transfer(Attack):
     """
 
     def __init__(self, source: nn.Module, attack: Attack) -> None:
-        super().__init__(attack.ball, attack.objective, attack.view, attack.bounds, attack.seed)
+        super().__init__(attack.ball, attack.objective, **attack.settings)
         if not attack.view.at_input:
             raise ValueError(
                 f"Transfer perturbs the input of both models, not '{attack.view.place}' of one."
@@ -50,17 +48,16 @@ class Transfer(Attack):
         """As the attack on the source."""
         return self.attack.copies
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Attack the source."""
-        inner = copy.copy(self.attack)
-        # Only the ball: who watches the objective wants to see the model under attack.
-        inner.ball = self.ball
+        # Only the ball: an observer of the objective wants to see the model under attack.
+        inner = self.attack.with_ball(self.ball)
         result = inner(
             self.source,
-            problem.x,
-            problem.target,
+            query.x,
+            query.target,
             index=rng.index,
             generator=rng.generator,
-            start=problem.start,
+            start=query.start,
         )
         return result.perturbation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Self
 
@@ -10,9 +9,9 @@ import torch
 from torch import Tensor
 
 from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.ensembles.comparable import same_settings
-from steadyear.attacks.ensembles.parts import Worst
+from steadyear.attacks.ensembles.worst_case import WorstCase
 from steadyear.attacks.objectives.base import Objective
 from steadyear.foundation.random_streams import RandomStreams
 
@@ -46,24 +45,15 @@ class WorstOf(Attack):
             raise ValueError("WorstOf needs at least one attack.")
         first = attacks[0]
         _check_alike(attacks)
-        super().__init__(
-            first.ball,
-            judge or first.objective,
-            first.view,
-            # A domain brings bounds of its own.
-            first.bounds if first.view.domain is None else None,
-            seed,
-            first.precision,
-        )
+        super().__init__(first.ball, judge or first.objective, **first.settings | {"seed": seed})
         for attack in attacks:
             _check_reference(self.objective, attack.objective)
         self.attacks = list(attacks)
 
     def at(self, eps: float) -> Self:
         """The same attacks with another budget."""
-        other = copy.copy(self)
+        other = super().at(eps)
         other.attacks = [attack.at(eps) for attack in self.attacks]
-        other.ball = other.attacks[0].ball
         return other
 
     @property
@@ -71,33 +61,30 @@ class WorstOf(Attack):
         """Those of the attack with the largest batch: they run one after the other."""
         return max(attack.copies for attack in self.attacks)
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Run every attack, and keep each clip's worst perturbation."""
-        everyone = torch.arange(len(problem.x), device=problem.x.device)
-        worst = Worst(self.objective, problem.x, problem.clean, problem.target)
+        everyone = torch.arange(len(query.x), device=query.x.device)
+        worst = WorstCase(self.objective, query.x, query.clean_prediction, query.target)
         for number, attack in enumerate(self.attacks):
-            part = _part(problem, attack, self.objective)
+            part = _part(query, attack, self.objective)
             if number == 0:
-                part.start = problem.start
-            found = problem.project(attack.solve(part, rng.part(number, everyone)).detach())
-            worst.take(found, problem.predict(found), everyone)
-            problem.gradient_queries += part.gradient_queries
-            problem.forward_queries += part.forward_queries
-            problem.sound &= part.sound
+                part.start = query.start
+            found = query.project(attack.solve(part, rng.part(number, everyone)).detach())
+            worst.take(found, query.predict(found), everyone)
         return worst.perturbation
 
 
-def _part(whole: Problem, attack: Attack, judge: Objective) -> Problem:
+def _part(whole: Query, attack: Attack, judge: Objective) -> Query:
     target = whole.target
     if judge.uses_raw_target:
-        target = attack.objective.reference(whole.clean, target).detach()
-    attack.objective.check(whole.clean, target)
-    if attack.starts_at_clean() and attack.objective.flat_at(whole.clean, target):
+        target = attack.objective.reference(whole.clean_prediction, target).detach()
+    attack.objective.check(whole.clean_prediction, target)
+    if attack.starts_at_clean() and attack.objective.flat_at(whole.clean_prediction, target):
         raise ValueError(
             f"{attack!r} starts at the clean clip, where its gradient against the model's own "
             "prediction is zero: give a target, or use PGD with random_start."
         )
-    return Problem(whole.forward, whole.x, target, whole.clean, attack, whole.craft)
+    return whole.at(attack.objective, target)
 
 
 def _check_reference(judge: Objective, objective: Objective) -> None:

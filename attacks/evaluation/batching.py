@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steadyear.attacks.core.attack import Attack, AttackResult
+from steadyear.attacks.core.attack import Attack
 from steadyear.attacks.core.mode import attack_mode
+from steadyear.attacks.core.result import AttackResult
 from steadyear.attacks.core.views import Model
 
 _LARGEST = 512  # clips; more at once is not faster

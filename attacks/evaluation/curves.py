@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Unbounded
-from steadyear.attacks.core.attack import Attack, AttackResult
+from steadyear.attacks.core.attack import Attack
+from steadyear.attacks.core.result import AttackResult
 from steadyear.attacks.core.views import Model
 from steadyear.attacks.signal.sizes import per_clip
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steadyear.attacks.core.attack import AttackResult
 from steadyear.attacks.core.mode import attack_mode
+from steadyear.attacks.core.result import AttackResult
 from steadyear.attacks.core.views import Model, View
 from steadyear.attacks.domains.resynthesis import Realisation, realise
 from steadyear.attacks.objectives.base import Objective

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from steadyear.attacks.core.problem import Problem
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.signal.sizes import keep_worse
 
 _EVERY = 4  # steps between two looks at who is left, for a look waits for the device
@@ -16,18 +16,18 @@ class ActiveSet:
     """Clips leave a search when the attack has reached its aim there, or climbs no more.
 
     Args:
-        problem: What is attacked.
+        query: What is attacked.
         until_success: Whether they leave with success.
         patience: Number of steps in which a clip's objective has to grow by 0.1 %, or the clip
             leaves; ``None`` for no such limit.
     """
 
     def __init__(
-        self, problem: Problem, until_success: bool = False, patience: int | None = None
+        self, query: Query, until_success: bool = False, patience: int | None = None
     ) -> None:
-        self.problem, self.until_success, self.patience = problem, until_success, patience
-        device = problem.x.device
-        self.hit = torch.zeros(len(problem.x), dtype=torch.bool, device=device)
+        self.query, self.until_success, self.patience = query, until_success, patience
+        device = query.x.device
+        self.hit = torch.zeros(len(query.x), dtype=torch.bool, device=device)
         self.flat = torch.zeros_like(self.hit)
         self.before: Tensor | None = None
         self.clips: Tensor | None = None
@@ -45,7 +45,7 @@ class ActiveSet:
             step: Number of the step, from 0.
             most: Largest objective of every clip so far, shape (batch,).
         """
-        if step == 0 or not self.problem.divisible:
+        if step == 0 or not self.query.clips_independent:
             return True
         looks = self.until_success and step % _EVERY == 0
         if self.patience is not None and step % self.patience == 0:
@@ -54,7 +54,7 @@ class ActiveSet:
             self.before = most.clone()
             looks = True
         if looks:
-            number = self.problem.copies
+            number = self.query.copies
             # A clip is left alone at all its starts when one of them has reached the aim.
             done = self.hit.reshape(number, -1).any(0).repeat(number)
             left = (~(done | self.flat)).nonzero()[:, 0]
@@ -72,9 +72,9 @@ class ActiveSet:
         """
         if not self.until_success:
             return value
-        problem, chosen = self.problem, self.chosen
-        clean, target = problem.clean[chosen], problem.target[chosen]
-        reached = problem.attack.objective.success(prediction, clean, target)
+        query, chosen = self.query, self.chosen
+        clean, target = query.clean_prediction[chosen], query.target[chosen]
+        reached = query.objective.success(prediction, clean, target)
         self.hit[chosen] |= reached
         return torch.where(reached, torch.inf, value)
 
@@ -86,7 +86,7 @@ class ActiveSet:
             value: Its worth, shape (batch,).
             last: Last points of the clips that are left; they need no gradient.
         """
-        some, (seen, prediction) = self.chosen, self.problem.judged(last, self.clips)
+        some, (seen, prediction) = self.chosen, self.query.evaluate(last, self.clips)
         worth = self.worth(seen, prediction)
         best[some], value[some] = keep_worse(best[some], value[some], last, worth)
         return best, value

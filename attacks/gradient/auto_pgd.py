@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import L1, Ball
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.crafting import Precision
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.gradient.active_set import ActiveSet, check_patience
 from steadyear.attacks.gradient.auto_pgd_l1 import climb_l1
 from steadyear.attacks.gradient.starts import side_by_side, worst_of_starts
@@ -51,14 +49,8 @@ class APGD(Attack):
     steepest direction and projection into the schedule of those two.
 
     Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         steps: Number of steps and of gradient queries, at least 1.
         restarts: Number of random starts; the worst result of each clip is kept.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
-        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
         until_success: Leave a clip alone soon after the attack has reached its aim there. Rates of
             success are the same, sooner; the damage is only what was done so far.
         patience: Leave a clip alone whose objective has grown by less than 0.1 % in so many steps;
@@ -72,16 +64,14 @@ class APGD(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         steps: int = 100,
         restarts: int = 1,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
-        precision: Precision = "fp32",
         until_success: bool = False,
         patience: int | None = None,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed, precision)
+        super().__init__(ball, objective, **settings)
         check_patience(patience)
         if steps < 1 or restarts < 1:
             raise ValueError(
@@ -97,21 +87,21 @@ class APGD(Attack):
         """Once per start, where these are searched side by side."""
         return side_by_side(self, self.restarts)
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Climb from every start and keep each clip's worst result."""
         streams = range(self.restarts)
-        if problem.start is not None:
+        if query.start is not None:
             streams = range(1, self.restarts)
-        drawn = [self.ball.sample_in_ball(problem.x, rng.stream(number)) for number in streams]
-        starts = drawn if problem.start is None else [problem.start, *drawn]
-        return worst_of_starts(problem, starts, self._climb)
+        drawn = [self.ball.sample_in_ball(query.x, rng.stream(number)) for number in streams]
+        starts = drawn if query.start is None else [query.start, *drawn]
+        return worst_of_starts(query, starts, self._climb)
 
-    def _climb(self, problem: Problem, start: Tensor) -> tuple[Tensor, Tensor]:
-        active = ActiveSet(problem, self.until_success, self.patience)
-        start = problem.project(start)
+    def _climb(self, query: Query, start: Tensor) -> tuple[Tensor, Tensor]:
+        active = ActiveSet(query, self.until_success, self.patience)
+        start = query.project(start)
         if isinstance(self.ball, L1):
-            return climb_l1(problem, self.ball, active, start, self.steps)
-        path = _Path(problem, active, start, _FIRST_STEP * self.ball.eps)
+            return climb_l1(query, self.ball, active, start, self.steps)
+        path = _Path(query, active, start, _FIRST_STEP * self.ball.eps)
         periods = {end: end - begin for begin, end in pairwise([0, *checkpoints(self.steps)])}
         for step in range(1, self.steps):
             if not active.look(step, path.most):
@@ -128,9 +118,9 @@ class _Path:
     Clips that are left alone stay where they were.
     """
 
-    def __init__(self, problem: Problem, active: ActiveSet, start: Tensor, step: float) -> None:
-        self.problem, self.active, self.ball = problem, active, problem.attack.ball
-        here = problem.gradient(start)
+    def __init__(self, query: Query, active: ActiveSet, start: Tensor, step: float) -> None:
+        self.query, self.active, self.ball = query, active, query.threat.ball
+        here = query.gradient(start)
         self.point, self.best = start.clone(), start.clone()
         self.before: Tensor | None = None
         self.gradient, self.best_gradient = here.gradient, here.gradient.clone()
@@ -148,17 +138,17 @@ class _Path:
         """The next point of the clips that are left."""
         some, clips = self.active.chosen, self.active.clips
         point = self.point[some]
-        direction = self.ball.direction(self.gradient[some], self.problem.chosen(clips))
-        plain = self.problem.project(point + per_clip(self.step[some], point) * direction, clips)
+        direction = self.ball.direction(self.gradient[some], self.query.clean_clips(clips))
+        plain = self.query.project(point + per_clip(self.step[some], point) * direction, clips)
         if self.before is None:
             return plain
         momentum = point - self.before[some]
-        return self.problem.project(point + _NEW * (plain - point) + (1 - _NEW) * momentum, clips)
+        return self.query.project(point + _NEW * (plain - point) + (1 - _NEW) * momentum, clips)
 
     def move(self) -> None:
         """Go to the next point and look around."""
         some, point = self.active.chosen, self.ahead()
-        here = self.problem.gradient(point, self.active.clips)
+        here = self.query.gradient(point, self.active.clips)
         if self.before is None:
             self.before = self.point.clone()
         self.before[some], self.point[some] = self.point[some], point

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from steadyear.attacks.balls.l1 import L1, l1_norm, largest
-from steadyear.attacks.core.problem import Problem
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.gradient.active_set import ActiveSet
 from steadyear.attacks.signal.sizes import per_clip
 
@@ -18,7 +18,7 @@ _SHORTER, _SHORTEST = 1.5, 10.0  # divisors of the step
 
 
 def climb_l1(
-    problem: Problem, ball: L1, active: ActiveSet, start: Tensor, steps: int
+    query: Query, ball: L1, active: ActiveSet, start: Tensor, steps: int
 ) -> tuple[Tensor, Tensor]:
     """The worst point on a path from a start, and its objective.
 
@@ -29,13 +29,13 @@ def climb_l1(
     caller's; in the paper it is projected normal noise.
 
     Args:
-        problem: What is attacked.
+        query: What is attacked.
         ball: The ball.
         active: Which clips are left.
         start: Perturbation to start from, allowed, shape (batch, ...).
         steps: Number of gradient queries, at least 1.
     """
-    path = _SparsePath(problem, ball, active, start)
+    path = _SparsePath(query, ball, active, start)
     period = max(int(_PERIOD * steps), 1)
     for step in range(1, steps):
         if not active.look(step, path.most):
@@ -49,10 +49,10 @@ def climb_l1(
 class _SparsePath:
     """Where the search of each clip is, where it was worst, how far and how sparsely it steps."""
 
-    def __init__(self, problem: Problem, ball: L1, active: ActiveSet, start: Tensor) -> None:
-        self.problem, self.ball, self.active = problem, ball, active
+    def __init__(self, query: Query, ball: L1, active: ActiveSet, start: Tensor) -> None:
+        self.query, self.ball, self.active = query, ball, active
         self.point, self.best = start.clone(), start.clone()
-        here = problem.gradient(start)
+        here = query.gradient(start)
         self.gradient, self.best_gradient = here.gradient, here.gradient.clone()
         self.most = active.worth(here.value, here.prediction).clone()
         self.step = torch.full_like(self.most, ball.eps)
@@ -69,7 +69,7 @@ class _SparsePath:
         signs = gradient.sign() * largest(gradient, self.number[some])
         step = self.step[some] / l1_norm(signs).clamp_min(1)
         point = self.point[some] + per_clip(step, gradient) * signs
-        bounds, x = self.problem.attack.bounds, self.problem.chosen(self.active.clips)
+        bounds, x = self.query.threat.bounds, self.query.clean_clips(self.active.clips)
         if bounds is None:
             return self.ball.project(point, x)
         return self.ball.project_within_bounds(point, x, bounds)
@@ -77,7 +77,7 @@ class _SparsePath:
     def move(self) -> None:
         """Go to the next point and look around."""
         some, point = self.active.chosen, self.ahead()
-        here = self.problem.gradient(point, self.active.clips)
+        here = self.query.gradient(point, self.active.clips)
         self.point[some], self.gradient[some] = point, here.gradient
         worth = self.active.worth(here.value, here.prediction)
         better = per_clip(worth > self.most[some], point)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball, Linf
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.crafting import Precision
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, per_clip
 from steadyear.foundation.random_streams import RandomStreams
@@ -23,16 +22,10 @@ class MIFGSM(Attack):
     the step goes in the ball's steepest direction for the sum.
 
     Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         steps: Number of steps, at least 1.
         relative_step: Step size as a share of the budget; ``None`` stands for 1 / steps.
         decay: Share of the gathered gradients that stays in every step, at least 0.
         keep_best: Return the worst point on the path rather than the last one.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: Not used: there is nothing random here.
-        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
 
     Raises:
         ValueError: If there are no steps, or the decay is negative.
@@ -42,16 +35,14 @@ class MIFGSM(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         steps: int = 10,
         relative_step: float | None = None,
         decay: float = 1.0,
         keep_best: bool = True,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
-        precision: Precision = "fp32",
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed, precision)
+        super().__init__(ball, objective, **settings)
         if steps < 1 or not decay >= 0:
             raise ValueError(
                 f"{type(self).__name__} needs at least one step and no negative decay, not "
@@ -71,32 +62,32 @@ class MIFGSM(Attack):
         """Size of a step, in the unit of the budget."""
         return self.relative_step * self.ball.eps
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Climb along the gathered gradients."""
-        x = problem.x
+        x = query.x
         point = best = gathered = torch.zeros_like(x)
         value = x.new_full((len(x),), -torch.inf)
         for _ in range(self.steps):
-            gradient, here = self.look(problem, point, gathered)
+            gradient, here = self.look(query, point, gathered)
             if self.keep_best:
                 best, value = keep_worse(best, value, point, here)
             tiny = torch.finfo(gradient.dtype).tiny
             mean = gradient.flatten(1).abs().mean(1).clamp_min(tiny)
             gathered = self.decay * gathered + gradient / per_clip(mean, gradient)
-            point = problem.project(point + self.step * self.ball.direction(gathered, problem.x))
+            point = query.project(point + self.step * self.ball.direction(gathered, query.x))
         if not self.keep_best:
             return point
-        return keep_worse(best, value, point, problem.value(point))[0]
+        return keep_worse(best, value, point, query.value(point))[0]
 
-    def look(self, problem: Problem, point: Tensor, gathered: Tensor) -> tuple[Tensor, Tensor]:
+    def look(self, query: Query, point: Tensor, gathered: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of a step and the objective at its point.
 
         Args:
-            problem: What is attacked.
+            query: What is attacked.
             point: Where the path stands, shape (batch, ...).
             gathered: Sum of the gradients so far, same shape.
         """
-        here = problem.gradient(point)
+        here = query.gradient(point)
         return here.gradient, here.value
 
 
@@ -107,25 +98,17 @@ class NIFGSM(MIFGSM):
     outside of the ball, so keeping the best point costs one forward pass in every step.
 
     Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         steps: Number of steps, at least 1.
         relative_step: Step size as a share of the budget; ``None`` stands for 1 / steps.
         decay: Share of the gathered gradients that stays in every step, at least 0.
         keep_best: Return the worst point on the path rather than the last one.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: Not used: there is nothing random here.
-        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
     """
 
-    def look(self, problem: Problem, point: Tensor, gathered: Tensor) -> tuple[Tensor, Tensor]:
+    def look(self, query: Query, point: Tensor, gathered: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient a step ahead; the objective only where it is needed."""
         # Published for Linf, where the mean size of the sum is that of steps. It is not in other norms.
-        ahead = (
-            gathered if isinstance(self.ball, Linf) else self.ball.direction(gathered, problem.x)
-        )
-        gradient = problem.gradient(point + self.decay * self.step * ahead).gradient
+        ahead = gathered if isinstance(self.ball, Linf) else self.ball.direction(gathered, query.x)
+        gradient = query.gradient(point + self.decay * self.step * ahead).gradient
         if not self.keep_best:
             return gradient, gradient.new_zeros(len(gradient))
-        return gradient, problem.value(point)
+        return gradient, query.value(point)

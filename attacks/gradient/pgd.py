@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.crafting import Precision
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.gradient.active_set import ActiveSet, check_patience
 from steadyear.attacks.gradient.starts import side_by_side, worst_of_starts
 from steadyear.attacks.objectives.base import Objective
@@ -22,8 +21,6 @@ class PGD(Attack):
     """Projected gradient ascent (Madry et al., 2018, arXiv 1706.06083).
 
     Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         steps: Number of steps, at least 1.
         relative_step: Step size as a share of the budget, so that one setting serves a whole grid
             of budgets; ``None`` stands for 2.5 / steps.
@@ -31,10 +28,6 @@ class PGD(Attack):
         restarts: Number of random starts; the worst result of each clip is kept. They run side by
             side, as a batch that is larger by this factor.
         keep_best: Return the worst point on the path rather than the last one.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
-        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
         until_success: Leave a clip alone soon after the attack has reached its aim there. Rates of
             success are the same, sooner; the damage is only what was done so far.
         patience: Leave a clip alone whose objective has grown by less than 0.1 % in so many steps;
@@ -49,19 +42,17 @@ class PGD(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         steps: int = 10,
         relative_step: float | None = None,
         random_start: bool = True,
         restarts: int = 1,
         keep_best: bool = True,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
-        precision: Precision = "fp32",
         until_success: bool = False,
         patience: int | None = None,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed, precision)
+        super().__init__(ball, objective, **settings)
         if steps < 1 or restarts < 1:
             raise ValueError(f"PGD needs at least one step and one start, not {steps}, {restarts}.")
         if restarts > 1 and not random_start:
@@ -86,82 +77,64 @@ class PGD(Attack):
         """Once per start, where these are searched side by side."""
         return side_by_side(self, self.restarts)
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Climb from every start and keep each clip's worst result."""
-        return worst_of_starts(problem, self._starts(problem, rng), self._climb)
+        return worst_of_starts(query, self._starts(query, rng), self._climb)
 
-    def _starts(self, problem: Problem, rng: RandomStreams) -> list[Tensor]:
+    def _starts(self, query: Query, rng: RandomStreams) -> list[Tensor]:
         if not self.random_start:
-            return [torch.zeros_like(problem.x)]
+            return [torch.zeros_like(query.x)]
         streams = range(self.restarts)
-        if problem.start is not None:
+        if query.start is not None:
             streams = range(1, self.restarts)
-        drawn = [self.ball.sample_in_ball(problem.x, rng.stream(number)) for number in streams]
-        return drawn if problem.start is None else [problem.start, *drawn]
+        drawn = [self.ball.sample_in_ball(query.x, rng.stream(number)) for number in streams]
+        return drawn if query.start is None else [query.start, *drawn]
 
-    def _climb(self, problem: Problem, start: Tensor) -> tuple[Tensor, Tensor]:
-        x, point = problem.x, problem.project(start).clone()
+    def _climb(self, query: Query, start: Tensor) -> tuple[Tensor, Tensor]:
+        x, point = query.x, query.project(start).clone()
         best, value = point.clone(), x.new_full((len(x),), -torch.inf)
-        active = ActiveSet(problem, self.until_success, self.patience)
+        active = ActiveSet(query, self.until_success, self.patience)
         step = self.relative_step * self.ball.eps
         for number in range(self.steps):
             if not active.look(number, value):
                 return best, value
             some = active.chosen
-            here = problem.gradient(point[some], active.clips)
+            here = query.gradient(point[some], active.clips)
             if self.keep_best:
                 worth = active.worth(here.value, here.prediction)
                 best[some], value[some] = keep_worse(best[some], value[some], point[some], worth)
             moved = point[some] + step * self.ball.direction(
-                here.gradient, problem.chosen(active.clips)
+                here.gradient, query.clean_clips(active.clips)
             )
-            point[some] = problem.project(moved, active.clips)
+            point[some] = query.project(moved, active.clips)
         if not self.keep_best and self.restarts == 1:
             return point, value
         if self.keep_best:
             return active.judged(best, value, point[active.chosen])
-        return point, problem.value(point)
+        return point, query.value(point)
 
 
 class BIM(PGD):
-    """Basic iterative method: PGD from the clean clip (Kurakin et al., 2017, arXiv 1607.02533).
-
-    Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
-        steps: Number of steps, at least 1.
-        relative_step: Step size as a share of the budget; ``None`` stands for 2.5 / steps.
-        keep_best: Return the worst point on the path rather than the last one.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
-        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
-    """
+    """Basic iterative method: PGD from the clean clip (Kurakin et al., 2017, arXiv 1607.02533)."""
 
     def __init__(
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         steps: int = 10,
         relative_step: float | None = None,
         keep_best: bool = True,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
-        precision: Precision = "fp32",
+        **settings: Unpack[AttackSettings],
     ) -> None:
         super().__init__(
             ball,
             objective,
-            steps,
-            relative_step,
-            False,
-            1,
-            keep_best,
-            view,
-            bounds,
-            seed,
-            precision,
+            steps=steps,
+            relative_step=relative_step,
+            random_start=False,
+            keep_best=keep_best,
+            **settings,
         )
 
 
@@ -169,23 +142,20 @@ class FGSM(PGD):
     """Fast gradient method: one step of the whole budget (Goodfellow et al., 2015, 1412.6572).
 
     The sign of the gradient in the Linf ball, the normalised gradient in the L2 ball.
-
-    Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number.
-        precision: In what gradients are computed, ``"fp32"`` or ``"bf16"``; see ``Attack``.
     """
 
     def __init__(
         self,
         ball: Ball,
         objective: Objective | None = None,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
-        precision: Precision = "fp32",
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, 1, 1.0, False, 1, False, view, bounds, seed, precision)
+        super().__init__(
+            ball,
+            objective,
+            steps=1,
+            relative_step=1.0,
+            random_start=False,
+            keep_best=False,
+            **settings,
+        )

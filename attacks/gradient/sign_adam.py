@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Unbounded
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.crafting import Precision
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.objectives.base import Objective, refuse_coupled
 from steadyear.attacks.signal.sizes import per_clip
 from steadyear.foundation.random_streams import RandomStreams
@@ -32,15 +31,9 @@ class SignAdam(Attack):
     a threshold of exactly zero does not restart.
 
     Args:
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         steps: Largest number of steps.
         learning_rate: Adam's learning rate, in the unit of the attacked tensor.
         lowest: Correlation below which a clip is done.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: Unused, for there is nothing random; every attack has one.
-        precision: In what gradients, and the predictions that meet the thresholds, are computed,
-            ``"fp32"`` or ``"bf16"``; see ``Attack``.
 
     Raises:
         ValueError: If there is no step, the objective has one value for a whole batch, or a clip
@@ -50,15 +43,13 @@ class SignAdam(Attack):
     def __init__(
         self,
         objective: Objective | None = None,
+        *,
         steps: int = 1000,
         learning_rate: float = 0.002,
         lowest: float = -0.9,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
-        precision: Precision = "fp32",
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(Unbounded(), objective, view, bounds, seed, precision)
+        super().__init__(Unbounded(), objective, **settings)
         if steps < 1:
             raise ValueError(f"SignAdam needs at least one step, not {steps}.")
         refuse_coupled(self.objective, self)
@@ -70,15 +61,15 @@ class SignAdam(Attack):
         """Always."""
         return True
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Climb, and keep what reached a threshold last."""
-        kept = torch.zeros_like(problem.x)
+        kept = torch.zeros_like(query.x)
         clips = torch.arange(len(kept), device=kept.device)
         point, first, second = (torch.zeros_like(kept) for _ in range(3))
         tenths = torch.full((len(kept),), torch.inf, device=kept.device)
         for step in range(self.steps + 1):
-            here = problem.gradient(point, clips if problem.divisible else None)
-            correlation = output_correlation(here.prediction, problem.target[clips])
+            here = query.gradient(point, clips if query.clips_independent else None)
+            correlation = output_correlation(here.prediction, query.target[clips])
             if step == 0:
                 tenths = torch.ceil(10 * correlation)
             reached = (correlation <= tenths / 10) & (tenths / 10 >= self.lowest)
@@ -87,7 +78,7 @@ class SignAdam(Attack):
             going = tenths / 10 >= self.lowest
             if step == self.steps or not bool(going.any()):
                 break
-            if problem.divisible:
+            if query.clips_independent:
                 # A clip that is done costs nothing from here on.
                 clips, point, first, second, tenths = (
                     part[going] for part in (clips, point, first, second, tenths)
@@ -99,7 +90,7 @@ class SignAdam(Attack):
             second = _BETA2 * second + (1 - _BETA2) * sign.square()
             mean = first / (1 - _BETA1 ** (step + 1))
             spread = (second / (1 - _BETA2 ** (step + 1))).sqrt()
-            point = problem.project(point + self.learning_rate * mean / (spread + _TINY), clips)
+            point = query.project(point + self.learning_rate * mean / (spread + _TINY), clips)
         return kept
 
 

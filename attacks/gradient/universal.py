@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Self, Unpack
 
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack
+from steadyear.attacks.core.attack import Attack, AttackSettings
 from steadyear.attacks.core.mode import attack_mode
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import Model, View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.query import Query
+from steadyear.attacks.core.views import Model
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import l2_norm
 from steadyear.foundation.random_streams import RandomStreams
@@ -39,14 +38,9 @@ class Universal(Attack):
     clips by itself, unless a file is given.
 
     Args:
-        ball: Which perturbations are allowed.
-        objective: What is maximised; ``None`` stands for ``SquaredError()``.
         epochs: Number of passes over the training clips, at least 1.
         relative_step: First step size as a share of the budget.
         path: File that ``save`` wrote, to be loaded.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number; there are some in the first start.
 
     Raises:
         ValueError: If there is no epoch, or the file holds something else.
@@ -57,14 +51,13 @@ class Universal(Attack):
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         epochs: int = 5,
         relative_step: float = 0.2,
         path: str | None = None,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed)
+        super().__init__(ball, objective, **settings)
         if epochs < 1:
             raise ValueError(f"Universal needs at least one epoch, not {epochs}.")
         if not math.isfinite(ball.eps):
@@ -125,24 +118,24 @@ class Universal(Attack):
                 clean = self.view.read(forward(attacked.clone()))
             reference = self.objective.reference(clean, target).detach().clone()
             self.objective.check(clean, reference)
-            problem = Problem(forward, attacked, reference, clean, self)
+            query = Query(forward, attacked, reference, self.threat, self.objective, clean)
             if found is None:
                 found = self.ball.sample_in_ball(attacked[:1], RandomStreams(self.seed))[0]
-            point = problem.project(_spread(found, attacked))
-            total = problem.gradient(point).gradient.sum(0)
+            point = query.project(_spread(found, attacked))
+            total = query.gradient(point).gradient.sum(0)
             way = self.ball.direction(_spread(total, attacked), attacked).mean(0)
             moved = self.ball.project(_spread(found + step * way, attacked), attacked)
             return moved[l2_norm(moved).argmax()]
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Add the same to every clip.
 
         Raises:
             ValueError: If nothing was fitted, or for clips of another shape.
         """
         if self.ball.eps == 0:
-            return torch.zeros_like(problem.x)
-        return problem.project(_spread(self.perturbation, problem.x))
+            return torch.zeros_like(query.x)
+        return query.project(_spread(self.perturbation, query.x))
 
     def save(self, path: str | Path) -> None:
         """Write the perturbations of all budgets to a file of tensors.

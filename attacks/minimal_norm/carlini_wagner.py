@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import L2
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.minimal_norm.base import MinimalNorm
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, l2_norm, linf_norm, per_clip
@@ -49,9 +48,6 @@ class CarliniWagner(MinimalNorm):
             are needed once.
         searches: Number of constants.
         shrink_steps: Number of bisections at the end, one forward pass each, without gradient.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number; there is one where a gradient vanishes.
 
     Raises:
         ValueError: If there is no step, no constant, or a negative number of bisections.
@@ -62,14 +58,13 @@ class CarliniWagner(MinimalNorm):
         self,
         ball: L2,
         objective: Objective | None = None,
+        *,
         steps: int = 100,
         searches: int = 6,
         shrink_steps: int = 10,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, steps, shrink_steps, view, bounds, seed)
+        super().__init__(ball, objective, steps=steps, shrink_steps=shrink_steps, **settings)
         if not isinstance(ball, L2):
             raise TypeError(
                 f"CarliniWagner minimises the L2 norm; give L2 instead of {ball!r}, or use FMN."
@@ -78,28 +73,28 @@ class CarliniWagner(MinimalNorm):
             raise ValueError(f"CarliniWagner needs at least one constant, not {searches}.")
         self.searches = searches
 
-    def minimise(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def minimise(self, query: Query, rng: RandomStreams) -> Tensor:
         """Search the constant of each clip, keep the smallest success, and shrink it."""
-        outlook = self._outlook(problem, rng)
-        found, negative = torch.zeros_like(problem.x), torch.full_like(outlook.scale, -torch.inf)
+        outlook = self._outlook(query, rng)
+        found, negative = torch.zeros_like(query.x), torch.full_like(outlook.scale, -torch.inf)
         constant = outlook.constant
         low, high = torch.zeros_like(constant), torch.full_like(constant, torch.inf)
         for _ in range(self.searches):
-            other, size = self._descend(problem, outlook, constant)
+            other, size = self._descend(query, outlook, constant)
             found, negative = keep_worse(found, negative, other, -size)
             hit = size.isfinite()
             low, high = torch.where(hit, low, constant), torch.where(hit, constant, high)
             # The mean of the logarithms, because the first constant may be off by orders.
             middle = (low.clamp_min(constant / _GROWTH) * high).sqrt()
             constant = torch.where(high.isfinite(), middle, _GROWTH * constant)
-        return self.shrink(problem, found)
+        return self.shrink(query, found)
 
-    def _outlook(self, problem: Problem, rng: RandomStreams) -> _Outlook:
-        aim, x = self.objective.margin, problem.x
-        clean = problem.gradient(torch.zeros_like(x), aim=aim)
+    def _outlook(self, query: Query, rng: RandomStreams) -> _Outlook:
+        aim, x = self.objective.margin, query.x
+        clean = query.gradient(torch.zeros_like(x), function=aim)
         lost = (l2_norm(clean.gradient) == 0) & (clean.value <= 0)
-        start = problem.project(self.kick(x, rng) * per_clip(lost, x))
-        here = problem.gradient(start, aim=aim)
+        start = query.project(self.kick(x, rng) * per_clip(lost, x))
+        here = query.gradient(start, function=aim)
         slope = l2_norm(here.gradient)
         # Silence in the gradient foretells nothing; a margin of zero is a boundary not yet crossed.
         slope = torch.where(slope > 0, slope, here.value.abs() / l2_norm(start).clamp_min(_SMALL))
@@ -110,16 +105,14 @@ class CarliniWagner(MinimalNorm):
         constant = 2 * ahead / slope.clamp_min(_SMALL)
         return _Outlook(start, ahead * linf_norm(steepest), constant)
 
-    def _descend(
-        self, problem: Problem, outlook: _Outlook, constant: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _descend(self, query: Query, outlook: _Outlook, constant: Tensor) -> tuple[Tensor, Tensor]:
         """Smallest success on Adam's way, and its norm, shape (batch,); infinite without."""
-        x, point = problem.x, outlook.start
+        x, point = query.x, outlook.start
         best, smallest = torch.zeros_like(x), torch.full_like(constant, torch.inf)
         first, second = torch.zeros_like(x), torch.zeros_like(x)
         scale, weight = per_clip(outlook.scale, x), per_clip(constant, x)
         for step in range(self.steps):
-            here = problem.gradient(point, aim=self.objective.margin)
+            here = query.gradient(point, function=self.objective.margin)
             size, hit = l2_norm(point), here.value > 0
             better = hit & (size < smallest)
             best = torch.where(per_clip(better, x), point, best)
@@ -132,5 +125,5 @@ class CarliniWagner(MinimalNorm):
             share = (1 + math.cos(math.pi * step / self.steps)) / 2
             rate = _LAST_RATE + (_FIRST_RATE - _LAST_RATE) * share
             tiny = torch.finfo(spread.dtype).tiny
-            point = problem.project(point - rate * scale * mean / spread.clamp_min(tiny))
+            point = query.project(point - rate * scale * mean / spread.clamp_min(tiny))
         return best, smallest

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import NormBall
-from steadyear.attacks.core.problem import Aim, Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import AttackSettings
+from steadyear.attacks.core.query import ClipFunction, Query
 from steadyear.attacks.minimal_norm.base import MinimalNorm
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.classes import ClassObjective
@@ -48,9 +47,6 @@ class DeepFool(MinimalNorm):
         candidates: Largest number of boundaries.
         overshoot: Share by which every perturbation is stretched, so that boundaries are crossed.
         shrink_steps: Number of bisections at the end, one forward pass each, without gradient.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: First part of the key of every random number; there is one where a gradient vanishes.
 
     Raises:
         ValueError: If there is no step, no candidate, or a negative number of bisections or share.
@@ -61,15 +57,14 @@ class DeepFool(MinimalNorm):
         self,
         ball: NormBall,
         objective: Objective | None = None,
+        *,
         steps: int = 50,
         candidates: int = 10,
         overshoot: float = 0.02,
         shrink_steps: int = 10,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, steps, shrink_steps, view, bounds, seed)
+        super().__init__(ball, objective, steps=steps, shrink_steps=shrink_steps, **settings)
         if candidates < 1 or not overshoot >= 0:
             raise ValueError(
                 "DeepFool needs at least one candidate and no negative overshoot, not "
@@ -78,44 +73,46 @@ class DeepFool(MinimalNorm):
         self.candidates = candidates
         self.overshoot = overshoot
 
-    def minimise(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def minimise(self, query: Query, rng: RandomStreams) -> Tensor:
         """Walk until the aim is reached, and shrink what was found."""
-        x, kick = problem.x, _KICK * self.kick(problem.x, rng)
+        x, kick = query.x, _KICK * self.kick(query.x, rng)
         walked, found = torch.zeros_like(x), torch.zeros_like(x)
         open_ = torch.ones(len(x), dtype=torch.bool, device=x.device)
         for step in range(self.steps + 1):
-            stretched = problem.project((1 + self.overshoot) * walked)
-            clips = self._asked(problem, open_)
+            stretched = query.project((1 + self.overshoot) * walked)
+            clips = self._asked(query, open_)
             hit = torch.zeros_like(open_)
-            hit[clips] = self._hit(problem, stretched, clips)
+            hit[clips] = self._hit(query, stretched, clips)
             found = torch.where(per_clip(open_ & hit, x), stretched, found)
             open_ = open_ & ~hit
             if step == self.steps or not bool(open_.any()):
                 break
-            clips = self._asked(problem, open_)
-            nearest = self._nearest(problem, stretched[clips], kick[clips], clips)
+            clips = self._asked(query, open_)
+            nearest = self._nearest(query, stretched[clips], kick[clips], clips)
             far = self.farthest(x)[clips]
             least = _LEAST * self.ball.size(walked[clips], x[clips])
             ahead = (nearest.distance + least).clamp_max(far)
             # A clip that stands still is asked about where clips cannot be told apart.
             move = per_clip(ahead * open_[clips], nearest.way) * nearest.way
             walked[clips] = self.ball.project_to_radius(walked[clips] + move, far, x[clips])
-        return self.shrink(problem, found)
+        return self.shrink(query, found)
 
-    def _asked(self, problem: Problem, open_: Tensor) -> Tensor:
+    def _asked(self, query: Query, open_: Tensor) -> Tensor:
         everyone = torch.arange(len(open_), device=open_.device)
-        return open_.nonzero()[:, 0] if problem.divisible else everyone
+        return open_.nonzero()[:, 0] if query.clips_independent else everyone
 
-    def _hit(self, problem: Problem, point: Tensor, clips: Tensor) -> Tensor:
-        chosen = clips if problem.divisible else None
-        prediction = problem.predict(point[clips], chosen)
-        return self.objective.success(prediction, problem.clean[clips], problem.target[clips])
+    def _hit(self, query: Query, point: Tensor, clips: Tensor) -> Tensor:
+        chosen = clips if query.clips_independent else None
+        prediction = query.predict(point[clips], chosen)
+        return self.objective.success(
+            prediction, query.clean_prediction[clips], query.target[clips]
+        )
 
-    def _nearest(self, problem: Problem, point: Tensor, kick: Tensor, clips: Tensor) -> _Nearest:
-        x = problem.x[clips]
+    def _nearest(self, query: Query, point: Tensor, kick: Tensor, clips: Tensor) -> _Nearest:
+        x = query.x[clips]
         distance, way = torch.full_like(self.ball.size(x, x), torch.inf), torch.zeros_like(x)
-        for aim in self._boundaries(problem, clips):
-            here = problem.gradient(point, clips if problem.divisible else None, aim)
+        for aim in self._boundaries(query, clips):
+            here = query.gradient(point, clips if query.clips_independent else None, aim)
             slope = self.ball.dual_norm(here.gradient, x)
             ahead = torch.where(slope > 0, here.value.abs() / slope, torch.inf)
             steepest = self.ball.direction(here.gradient, x)
@@ -127,9 +124,9 @@ class DeepFool(MinimalNorm):
         kicked = self.ball.direction(kick, x)
         return _Nearest(distance, torch.where(per_clip(lost, x), kicked, way))
 
-    def _boundaries(self, problem: Problem, clips: Tensor) -> Iterator[Aim]:
+    def _boundaries(self, query: Query, clips: Tensor) -> Iterator[ClipFunction]:
         """What is zero at each boundary and grows beyond it, the nearest at the clean clip first."""
-        clean, target = problem.clean[clips], problem.target[clips]
+        clean, target = query.clean_prediction[clips], query.target[clips]
         # By where the margin comes from: an objective with its own has no such list of boundaries.
         margin = type(self.objective).margin
         if margin is ClassObjective.margin:
@@ -145,14 +142,14 @@ class DeepFool(MinimalNorm):
             yield self.objective.margin
 
 
-def _lead_of(other: Tensor) -> Aim:
+def _lead_of(other: Tensor) -> ClipFunction:
     def aim(prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
         return (prediction.gather(1, other) - prediction.gather(1, target[:, None]))[:, 0]
 
     return aim
 
 
-def _flip_of(label: Tensor) -> Aim:
+def _flip_of(label: Tensor) -> ClipFunction:
     def aim(prediction: Tensor, clean: Tensor, target: Tensor) -> Tensor:
         logit = prediction.gather(1, label)[:, 0]
         return torch.where(clean.gather(1, label)[:, 0] > 0, -logit, logit)

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from steadyear.attacks.objectives.base import RegressionObjective
 from steadyear.attacks.objectives.multilabel import MultiLabelObjective, present
+from steadyear.attacks.objectives.regression import RegressionObjective
 
 _LEAST_FOR_R = 3  # two clips correlate perfectly, whatever is predicted
 _STEEPNESS = 3.0  # of the comparison of two logits, in standard deviations of their class

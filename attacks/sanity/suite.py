@@ -9,7 +9,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from steadyear.attacks.core.attack import Attack, AttackResult
+from steadyear.attacks.core.attack import Attack
+from steadyear.attacks.core.result import AttackResult
 from steadyear.attacks.core.views import Model
 from steadyear.attacks.sanity import checks  # noqa: F401  registers the checks
 from steadyear.attacks.sanity.protocol.case import Case, found

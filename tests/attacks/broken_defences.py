@@ -164,18 +164,18 @@ class Unprojected(PGD):
 class GivesBackTheLast(PGD):
     """Climbs well, and hands out half of what it found."""
 
-    def solve(self, problem, rng):
-        return super().solve(problem, rng) / 2
+    def solve(self, query, rng):
+        return super().solve(query, rng) / 2
 
 
 class WrongWay(PGD):
     """Descends."""
 
-    def solve(self, problem, rng):
-        point = problem.project(self.ball.sample_in_ball(problem.x, rng))
+    def solve(self, query, rng):
+        point = query.project(self.ball.sample_in_ball(query.x, rng))
         for _ in range(self.steps):
-            here = problem.gradient(point)
-            point = problem.project(point - 0.3 * self.ball.eps * here.gradient.sign())
+            here = query.gradient(point)
+            point = query.project(point - 0.3 * self.ball.eps * here.gradient.sign())
         return point
 
 

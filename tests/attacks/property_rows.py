@@ -8,7 +8,7 @@ from typing import Any
 
 from steadyear import attacks
 from steadyear.attacks import Attack, Ball, Objective
-from steadyear.attacks.objectives.base import Distance
+from steadyear.attacks.objectives.regression import Distance
 
 OUTPUTS, HELD = 5, 2
 

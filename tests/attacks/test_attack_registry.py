@@ -275,8 +275,8 @@ def test_perturbs_inside_the_model(row, ball, case) -> None:
 
 def test_a_solver_is_not_trusted(case) -> None:
     class Cheat(Attack):
-        def solve(self, problem, draws):
-            return torch.full_like(problem.x, 100.0)
+        def solve(self, query, rng):
+            return torch.full_like(query.x, 100.0)
 
     model, x, target, _ = case
     for ball in BALLS:

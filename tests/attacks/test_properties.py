@@ -286,11 +286,11 @@ def test_gradients_of_the_whole_chain_agree_with_finite_differences(
     seen: list[tuple[Tensor, Tensor]] = []
 
     class Look(Attack):
-        def solve(self, problem: attacks.Problem, draws: RandomStreams) -> Tensor:
-            gradient = problem.gradient(away).gradient
+        def solve(self, query: attacks.Query, rng: RandomStreams) -> Tensor:
+            gradient = query.gradient(away).gradient
             for way in ways:
                 step = 1e-6 * way
-                slope = (problem.value(away + step) - problem.value(away - step)) / 2e-6
+                slope = (query.value(away + step) - query.value(away - step)) / 2e-6
                 seen.append(((gradient * way).sum(), slope.sum()))
             return away
 

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from steadyear.attacks.objectives.base import AbsoluteError, Huber, SquaredError
 from steadyear.attacks.objectives.classes import ClassObjective
 from steadyear.attacks.objectives.multilabel import OutputLoss
+from steadyear.attacks.objectives.regression import AbsoluteError, Huber, SquaredError
 from steadyear.attacks.sanity.protocol.case import NORMS, Case, Found, harm, slack
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import Judge, check

@@ -36,9 +36,7 @@ def black_box(case: Case) -> dict[str, Tensor] | None:
     if not case.iterative or type(case.attack.ball) not in (Linf, L2):
         return None
     a = case.attack
-    search = Square(
-        a.ball, _steady(a.objective), _QUERIES, view=a.view, bounds=a.bounds, seed=a.seed
-    )
+    search = Square(a.ball, _steady(a.objective), queries=_QUERIES, **a.settings)
     return with_harm(case, case.run(search))
 
 
@@ -69,5 +67,5 @@ def hard_label(case: Case) -> dict[str, Tensor] | None:
     if not case.iterative:
         return None
     a = case.attack
-    rays = RaySearch(a.ball, a.objective, _FLIPS, a.view, a.bounds, a.seed)
+    rays = RaySearch(a.ball, a.objective, queries=_FLIPS, **a.settings)
     return {"only": case.run(rays).success & ~case.got.success}

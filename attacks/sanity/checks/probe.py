@@ -116,14 +116,10 @@ def single_step(case: Case) -> dict[str, Tensor] | None:
     one = PGD(
         attack.ball,
         attack.objective,
-        1,
-        1.0,
-        flat,
-        1,
-        True,
-        attack.view,
-        attack.bounds,
-        attack.seed,
+        steps=1,
+        relative_step=1.0,
+        random_start=flat,
+        **attack.settings | {"precision": "fp32"},
     )
     return _against(case, case.run(one).objective, "single")
 
@@ -156,7 +152,8 @@ def noise(case: Case) -> dict[str, Tensor] | None:
     if not case.aimed:
         return None
     a = case.attack
-    control = Noise(a.ball, a.objective, _TRIES, a.view, a.bounds, a.seed + 1)
+    settings = a.settings | {"seed": a.seed + 1}
+    control = Noise(a.ball, a.objective, tries=_TRIES, **settings)
     return _against(case, case.run(control).objective, "noise")
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack
-from steadyear.attacks.core.problem import Problem
-from steadyear.attacks.core.views import View
-from steadyear.attacks.domains.base import Bounds
+from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.query import Query
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import per_clip
 from steadyear.foundation.random_streams import RandomStreams
@@ -26,30 +26,25 @@ class RaySearch(Attack):
     2020, arXiv 2006.12792). A clip whose shortest length is beyond the budget is handed back clean.
 
     Args:
-        ball: Which perturbations are allowed.
         objective: Says whether the aim is reached; ``None`` stands for ``SquaredError()``.
         queries: Number of flips; every one costs a forward pass, and ten more where one helped.
-        view: Where the perturbation lives and what is read.
-        bounds: Smallest and largest allowed value of the attacked tensor.
-        seed: Unused, for there is nothing random; every attack has one.
     """
 
     def __init__(
         self,
         ball: Ball,
         objective: Objective | None = None,
+        *,
         queries: int = 128,
-        view: View | None = None,
-        bounds: Bounds | None = None,
-        seed: int = 0,
+        **settings: Unpack[AttackSettings],
     ) -> None:
-        super().__init__(ball, objective, view, bounds, seed)
+        super().__init__(ball, objective, **settings)
         self.queries = queries
 
-    def solve(self, problem: Problem, rng: RandomStreams) -> Tensor:
+    def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Flip, and shorten what still reaches the aim."""
-        signs = torch.ones_like(problem.x)
-        length = self._first(problem, signs)
+        signs = torch.ones_like(query.x)
+        length = self._first(query, signs)
         parts, part, values = 1, 0, signs[0].numel()
         for _ in range(self.queries):
             other = signs.clone().flatten(1)
@@ -57,36 +52,36 @@ class RaySearch(Attack):
             other = other.view_as(signs)
             # Where nothing was found yet the farthest point is tried.
             tried = length.clamp_max(_FARTHEST * self.ball.eps)
-            hit = problem.success(self._along(problem, other, tried))
+            hit = query.success(self._along(query, other, tried))
             signs = torch.where(per_clip(hit, signs), other, signs)
-            length = self._shorter(problem, signs, torch.where(hit, tried, length), hit)
+            length = self._shorter(query, signs, torch.where(hit, tried, length), hit)
             part += 1
             if part == parts:
                 parts, part = min(2 * parts, values), 0
-        return self._along(problem, signs, torch.where(length <= self.ball.eps, length, 0.0))
+        return self._along(query, signs, torch.where(length <= self.ball.eps, length, 0.0))
 
-    def _first(self, problem: Problem, signs: Tensor) -> Tensor:
+    def _first(self, query: Query, signs: Tensor) -> Tensor:
         """Shortest power of two along the first ray that reaches the aim; infinite without."""
-        length = problem.x.new_full((len(signs),), torch.inf)
+        length = query.x.new_full((len(signs),), torch.inf)
         reach = _FARTHEST
         while reach >= 1:
             tried = torch.full_like(length, reach * self.ball.eps)
-            hit = problem.success(self._along(problem, signs, tried))
+            hit = query.success(self._along(query, signs, tried))
             length, reach = torch.where(hit, tried, length), reach / 2
         return length
 
-    def _shorter(self, problem: Problem, signs: Tensor, length: Tensor, hit: Tensor) -> Tensor:
+    def _shorter(self, query: Query, signs: Tensor, length: Tensor, hit: Tensor) -> Tensor:
         if not bool(hit.any()):
             return length
         low, high = torch.zeros_like(length), length
         for _ in range(_HALVINGS):
             middle = torch.where(hit, (low + high) / 2, 0.0)
-            inside = problem.success(self._along(problem, signs, middle))
+            inside = query.success(self._along(query, signs, middle))
             low, high = torch.where(inside, low, middle), torch.where(inside & hit, middle, high)
         return torch.where(hit, high, length)
 
-    def _along(self, problem: Problem, signs: Tensor, length: Tensor) -> Tensor:
+    def _along(self, query: Query, signs: Tensor, length: Tensor) -> Tensor:
         # Beyond the ball on purpose: the boundary may be far away before the search comes closer.
-        moved = self.ball.direction(signs, problem.x) * per_clip(length, signs)
+        moved = self.ball.direction(signs, query.x) * per_clip(length, signs)
         bounds = self.bounds
-        return moved if bounds is None else (problem.x + moved).clamp(*bounds) - problem.x
+        return moved if bounds is None else (query.x + moved).clamp(*bounds) - query.x

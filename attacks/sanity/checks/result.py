@@ -8,9 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from steadyear.attacks.objectives.base import RegressionObjective
 from steadyear.attacks.objectives.classes import ClassObjective
 from steadyear.attacks.objectives.multilabel import MultiLabelObjective
+from steadyear.attacks.objectives.regression import RegressionObjective
 from steadyear.attacks.sanity.protocol.case import Case, slack
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import check

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from steadyear.attacks.black_box.noise import Noise
 from steadyear.attacks.black_box.random_search import RandomSearch
-from steadyear.attacks.core.attack import Attack, AttackResult
+from steadyear.attacks.core.attack import Attack
 from steadyear.attacks.core.mode import attack_mode
+from steadyear.attacks.core.result import AttackResult
 from steadyear.attacks.core.views import Model, prediction_of
 from steadyear.attacks.minimal_norm.base import MinimalNorm
 from steadyear.attacks.objectives.base import Objective

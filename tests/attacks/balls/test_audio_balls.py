@@ -176,7 +176,9 @@ def test_random_points_lie_inside_and_on_the_surface(make) -> None:
     x, index = clips(), torch.arange(5)
     ball = make(0.4)
     for key in range(5):
-        inside, surface = (f(x, RandomStreams(key, index)) for f in (ball.inside, ball.surface))
+        inside, surface = (
+            f(x, RandomStreams(key, index)) for f in (ball.sample_in_ball, ball.sample_on_sphere)
+        )
         assert (ball.size(inside, x) <= 0.4 * (1 + 1e-6)).all()
         torch.testing.assert_close(ball.size(surface, x), torch.full((5,), 0.4), rtol=3e-3, atol=0)
         assert torch.equal(ball.sample_in_ball(x[3:4], RandomStreams(key, index[3:4])), inside[3:4])

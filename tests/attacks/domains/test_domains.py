@@ -145,7 +145,7 @@ def test_sounds_do_not_depend_on_the_batch_and_never_lead_away(sounds) -> None:
 def test_balls_around_sounds_are_refused_where_points_are_none(ball) -> None:
     """The point of the clean clip in a semantic box is 0, around which they allow nothing."""
     for domain in (SemanticBox([Gain()], RATE), SpectrogramDomain(LogSpectrum())):
-        with pytest.raises(ValueError, match="relative to the clip's own sound"):
+        with pytest.raises(ValueError, match="relative to the waveform of the clip"):
             PGD(ball, view=View(domain=domain))
     assert PGD(ball, view=View(domain=WaveformDomain())).bounds == (-1.0, 1.0)
 

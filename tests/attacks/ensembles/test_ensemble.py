@@ -26,8 +26,9 @@ from steadyear.attacks import (
     SquaredError,
     View,
 )
-from steadyear.attacks.ensembles.parts import WithSuccess, Worst
+from steadyear.attacks.ensembles.objectives import LossBeyondSuccess
 from steadyear.attacks.ensembles.plans import PLANS
+from steadyear.attacks.ensembles.worst_case import WorstCase
 
 TASKS = ("regression", "multilabel", "multiclass")
 TASK = pytest.mark.parametrize("task", TASKS)
@@ -43,7 +44,7 @@ def quick(ball, task, **more) -> AudioAutoAttack:
     return AudioAutoAttack(ball, task, TOLERANCE, **{"version": "1.1-quick", **more})
 
 
-def problem(task: str) -> tuple[nn.Module, Tensor, Tensor]:
+def case_of(task: str) -> tuple[nn.Module, Tensor, Tensor]:
     torch.manual_seed(2)
     net = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 6))
     x = torch.randn(24, 16)
@@ -64,7 +65,7 @@ def budget(ball: type, task: str):
 @TASK
 @BALL
 def test_is_never_weaker_than_its_members(task, ball) -> None:
-    case, index = problem(task), torch.arange(24)
+    case, index = case_of(task), torch.arange(24)
     plan = PLANS["1.1-quick"]
     steps = plan.steps
     found = quick(budget(ball, task), task)(*case, index=index)
@@ -77,9 +78,9 @@ def test_is_never_weaker_than_its_members(task, ball) -> None:
     for objective in members[task]:
         single = APGD(budget(ball, task), objective, steps=steps)(*case, index=index)
         assert found.success.sum() >= single.success.sum()
-    fmn = FMN(budget(ball, task), found_by(task), plan.steps, plan.bisections)
+    fmn = FMN(budget(ball, task), found_by(task), steps=plan.steps, shrink_steps=plan.bisections)
     searched = {"multilabel": LabelMargin(), "multiclass": Margin()}.get(task, found_by(task))
-    for attack in (fmn, Square(budget(ball, task), searched, plan.queries)):
+    for attack in (fmn, Square(budget(ball, task), searched, queries=plan.queries)):
         single = attack(*case, index=index)
         assert found.success.sum() >= single.success.sum()
     # From one start the first member walks the same path: success goes first, then the objective.
@@ -115,7 +116,7 @@ class Asked(nn.Module):
 @VERSION
 @pytest.mark.parametrize("ball", [Linf, SNR])
 def test_cost_is_what_a_clip_pays_that_resists_everything(task, ball, version, worst) -> None:
-    net, x, target = problem(task)
+    net, x, target = case_of(task)
     attack = quick(ball(1e-7), task, version=version, worst=worst)
     if task == "regression":
         target = net(x).detach() + 1
@@ -135,7 +136,7 @@ def test_cost_is_what_a_clip_pays_that_resists_everything(task, ball, version, w
 @TASK
 @VERSION
 def test_cost_is_reached_where_all_clips_go_all_the_way(task, version, worst) -> None:
-    net, x, target = problem(task)
+    net, x, target = case_of(task)
     model = nn.Sequential(nn.Identity(), net)
     attack = quick(budget(Linf, task), task, version=version, worst=worst, view=View("0"))
     result = attack(model, x, target)
@@ -146,7 +147,7 @@ def test_cost_is_reached_where_all_clips_go_all_the_way(task, version, worst) ->
 
 @TASK
 def test_clips_that_fall_early_cost_the_climbs_for_everyone(task) -> None:
-    net, x, target = problem(task)
+    net, x, target = case_of(task)
     attack = quick(Linf(3.0), task, version="1.0-quick")
     result = attack(net, x, target)
     assert result.success.all()
@@ -171,7 +172,7 @@ def test_clips_that_fall_early_cost_the_climbs_for_everyone(task) -> None:
     ],
 )
 def test_the_first_version_does_what_it_did_when_it_was_published(task, found) -> None:
-    net, x, target = problem(task)
+    net, x, target = case_of(task)
     target = target.double() if target.is_floating_point() else target
     attack = quick(Linf(EPS[task]), task, version="1.0-quick")
     result = attack(net.double(), x.double(), target, index=torch.arange(24))
@@ -192,7 +193,7 @@ def test_costs_are_those_of_the_version() -> None:
 
 
 def test_a_clip_does_not_depend_on_its_batch_where_some_fall_and_some_resist() -> None:
-    net, x, target = problem("multiclass")
+    net, x, target = case_of("multiclass")
     net, x = net.double(), x.double()
     index = torch.arange(24)
     attack = quick(Linf(0.08), "multiclass")
@@ -204,7 +205,7 @@ def test_a_clip_does_not_depend_on_its_batch_where_some_fall_and_some_resist() -
 
 
 def test_inside_a_model_every_clip_is_asked_for_together() -> None:
-    net, x, target = problem("multiclass")
+    net, x, target = case_of("multiclass")
     model = nn.Sequential(nn.Identity(), net)
     inside = quick(Linf(0.08), "multiclass", view=View(perturb_at="0"))(model, x, target)
     outside = quick(Linf(0.08), "multiclass")(net, x, target)
@@ -223,7 +224,7 @@ def test_two_classes_have_no_targets_and_no_dlr() -> None:
 
 
 def test_a_start_is_used_and_never_lost() -> None:
-    net, x, target = problem("regression")
+    net, x, target = case_of("regression")
     start = quick(Linf(0.12), "regression")(net, x, target).perturbation
     again = quick(Linf(0.12), "regression", seed=4)(net, x, target, start=start)
     first = AbsoluteError()(net(x + start).detach(), target)
@@ -232,7 +233,7 @@ def test_a_start_is_used_and_never_lost() -> None:
 
 @TASK
 def test_damage_is_that_of_no_member_alone_and_at_least_that_of_success(task) -> None:
-    (net, x, target), index = problem(task), torch.arange(24)
+    (net, x, target), index = case_of(task), torch.arange(24)
     if task == "multilabel":
         # Labels that the model gets wrong are where the two questions part.
         target = (target + (torch.rand(24, 6) < 0.3)) % 2
@@ -262,20 +263,20 @@ def test_success_goes_before_damage_only_where_it_is_asked_for() -> None:
     # Putting a wrong label right is a success that lowers the loss.
     right, worse = torch.tensor([[-0.5, 3.0], [0.5, 3.0]]), torch.tensor([[2.0, 1.0], [-0.4, 0.1]])
     for success_first in (True, False):
-        worst = Worst(OutputLoss(), x, clean, target, success_first)
+        worst = WorstCase(OutputLoss(), x, clean, target, success_first)
         worst.take(torch.ones(2, 1), right, everyone)
         worst.take(2 * torch.ones(2, 1), worse, everyone)
         kept = [1.0, 1.0] if success_first else [2.0, 2.0]
         assert worst.perturbation[:, 0].tolist() == kept
-        assert worst.hit.tolist() == [success_first] * 2
-        torch.testing.assert_close(worst.most, OutputLoss()(worse, target))
+        assert worst.success.tolist() == [success_first] * 2
+        torch.testing.assert_close(worst.largest, OutputLoss()(worse, target))
 
 
 def test_climbing_with_success_never_pays_for_losing_it() -> None:
     clean = torch.tensor([[1.0, -2.0]]).expand(40, 2)
     labels = torch.tensor([[1.0, 1.0]]).expand(40, 2)
     z = 6 * torch.rand(40, 2, generator=torch.Generator().manual_seed(0)) - 3
-    objective, target = WithSuccess(OutputLoss()), torch.stack([labels, clean], 1)
+    objective, target = LossBeyondSuccess(OutputLoss()), torch.stack([labels, clean], 1)
     hit = ((z > 0) != (clean > 0)).any(1)
     value = objective(z, target)
     assert 0 < hit.sum() < 40
@@ -285,7 +286,7 @@ def test_climbing_with_success_never_pays_for_losing_it() -> None:
 
 
 def test_clips_that_broke_late_are_climbed_on() -> None:
-    case, index = problem("multilabel"), torch.arange(24)
+    case, index = case_of("multilabel"), torch.arange(24)
     ball, plan = Linf(EPS["multilabel"]), PLANS["1.1-quick"]
     on = quick(ball, "multilabel")(*case, index=index)
     with pytest.MonkeyPatch.context() as patch:
@@ -301,7 +302,7 @@ def test_clips_that_broke_late_are_climbed_on() -> None:
 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass"])
 def test_climbs_that_seek_success_end_with_it(task) -> None:
-    case, index = problem(task), torch.arange(24)
+    case, index = case_of(task), torch.arange(24)
     plan = PLANS["1.1-quick"]._replace(further=False)
     found = []
     for until_success in (True, False):
@@ -327,7 +328,7 @@ class Stairs(nn.Module):
 @TASK
 @pytest.mark.parametrize("ball", [L1(2.0), SNR(0.3)])
 def test_masked_gradients_are_noticed_in_balls_that_square_does_not_know(task, ball) -> None:
-    net, x, target = problem(task)
+    net, x, target = case_of(task)
     masked = quick(ball, task)(Stairs(net), x, target)
     blind = quick(ball, task, version="1.0-quick")(Stairs(net), x, target)
     assert masked.success.sum() > blind.success.sum() + 1

@@ -88,7 +88,7 @@ def test_a_model_without_noise_is_attacked_as_by_the_inner_attack(inner, clips) 
 @pytest.mark.parametrize("until_success", [False, True])
 def test_every_start_of_several_asks_for_means(clips, until_success) -> None:
     model, (x, target) = Noisy(1.0), clips
-    inner = PGD(Linf(0.1), Shift(tolerance=1e6), 3, restarts=2, until_success=until_success)
+    inner = PGD(Linf(0.1), Shift(tolerance=1e6), steps=3, restarts=2, until_success=until_success)
     result = EOT(inner, 5)(model, x, target)
     assert (result.gradient_queries == 5 * 2 * 3).all()
     assert (result.forward_queries == 5 * 2).all()

@@ -25,8 +25,8 @@ from steadyear.attacks.balls import FrequencyMask
 from steadyear.attacks.domains import SemanticBox
 from steadyear.attacks.domains.transformations import Gain
 from steadyear.attacks.ensembles.worst_of import WorstOf
-from steadyear.attacks.objectives.base import Distance
 from steadyear.attacks.objectives.batch import BatchCorrelation
+from steadyear.attacks.objectives.regression import Distance
 
 
 @pytest.fixture

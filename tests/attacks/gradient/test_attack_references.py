@@ -47,7 +47,7 @@ def ours(case, norm, kind, start=None) -> Tensor:
     elif kind == "bim":
         attack = BIM(ball, steps=STEPS, relative_step=RELATIVE, keep_best=False, **common)
     else:
-        ball.inside = lambda x, draws: start
+        ball.sample_in_ball = lambda x, rng: start
         attack = PGD(ball, steps=STEPS, relative_step=RELATIVE, keep_best=False, **common)
     return attack(net, x, labels).adversarial
 

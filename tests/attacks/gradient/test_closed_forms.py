@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -47,9 +49,9 @@ def dual(model: nn.Linear, ball: type) -> float:
 
 
 ATTACKS = {
-    "fgsm": lambda ball, objective: FGSM(ball, objective),
-    "bim": lambda ball, objective: BIM(ball, objective),
-    "pgd": lambda ball, objective: PGD(ball, objective, steps=60, relative_step=0.5),
+    "fgsm": FGSM,
+    "bim": BIM,
+    "pgd": partial(PGD, steps=60, relative_step=0.5),
 }
 
 
@@ -95,8 +97,7 @@ def test_bounds_cut_the_linear_gain_value_by_value(make) -> None:
     x[:, ::3] = 1.0
     weight = model.weight[0].detach()
     room = torch.where(weight > 0, 1 - x, x).clamp_max(EPS)
-    attack = make(Linf(EPS), Value())
-    attack.bounds = (0.0, 1.0)
+    attack = make(Linf(EPS), Value(), bounds=(0.0, 1.0))
     result = attack(model, x)
     expected = (weight.abs() * room).sum(1)
     torch.testing.assert_close(

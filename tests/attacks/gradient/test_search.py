@@ -183,7 +183,7 @@ def test_until_success_reaches_the_same_clips_with_fewer_queries(
         asked.append(len(value))
         return model(value)
 
-    first = solver(ball, AbsoluteError(), 20, restarts=restarts)(*case, index=index)
+    first = solver(ball, AbsoluteError(), steps=20, restarts=restarts)(*case, index=index)
     grown = (first.objective - first.clean_objective).sort().values
     # Between two clips: one at the very edge would leave its success to rounding.
     tolerance = float(grown[len(x) // 4 - 1 : len(x) // 4 + 1].mean())

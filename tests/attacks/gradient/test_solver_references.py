@@ -76,11 +76,11 @@ def test_momentum_equals_torchattacks(case, ours, name, decay) -> None:
     eps = EPS["linf"]
     reference = torchattacks(name)(net, eps=eps, alpha=0.2 * eps, steps=8, decay=decay)(x, labels)
     make = {"relative_step": 0.2, "decay": decay, "bounds": (0.0, 1.0)}
-    attack = ours(Linf(eps), CrossEntropy(), 8, keep_best=False, **make)
+    attack = ours(Linf(eps), CrossEntropy(), steps=8, keep_best=False, **make)
     result = attack(net, x, labels)
     assert (result.size > 0.9 * eps).all()
     torch.testing.assert_close(result.adversarial, reference, atol=1e-6, rtol=0)
-    best = ours(Linf(eps), CrossEntropy(), 8, **make)(net, x, labels)
+    best = ours(Linf(eps), CrossEntropy(), steps=8, **make)(net, x, labels)
     assert (best.objective >= result.objective - 1e-9).all()
     assert (best.objective >= best.clean_objective).all()
 
@@ -97,7 +97,7 @@ def test_square_breaks_as_many_clips_as_that_of_torchattacks(case, norm) -> None
         )
         theirs.append(net(reference(x, labels)).argmax(1) != labels)
         make = {"until_success": True, "bounds": (0.0, 1.0), "seed": seed}
-        results.append(Square(BALLS[norm](eps), Margin(), queries, **make)(net, x, labels))
+        results.append(Square(BALLS[norm](eps), Margin(), queries=queries, **make)(net, x, labels))
     ours = torch.stack([result.success for result in results]).double().mean()
     assert ours >= torch.stack(theirs).double().mean() > 0.1
     result = results[0]

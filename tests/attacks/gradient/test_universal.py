@@ -52,11 +52,11 @@ class Loud(Ball):
 
     norm = "share"
 
-    def inside(self, x, draws):
-        return draws.uniform(x) * self.limit(x)
+    def sample_in_ball(self, x, rng):
+        return rng.uniform(x) * self.limit(x)
 
-    def surface(self, x, draws):
-        return draws.uniform(x).sign() * self.limit(x)
+    def sample_on_sphere(self, x, rng):
+        return rng.uniform(x).sign() * self.limit(x)
 
     def direction(self, gradient, x):
         return gradient.sign() * self.limit(x) / self.eps

@@ -19,9 +19,9 @@ from steadyear.attacks import (
     SquaredError,
     View,
 )
-from steadyear.attacks.objectives.base import Distance
 from steadyear.attacks.objectives.batch import BatchCorrelation
 from steadyear.attacks.objectives.constrained import ConstrainedObjective
+from steadyear.attacks.objectives.regression import Distance
 
 OUTPUT_FIRST = View(field=["prediction", "concepts"])
 CONCEPTS_FIRST = View(field=["concepts", "prediction"])

@@ -216,9 +216,9 @@ def test_transfer_and_twin(networks):
 
 def test_a_curve_that_falls_is_seen(networks):
     class WeakerWhenLarge(PGD):
-        def solve(self, problem, draws):
+        def solve(self, query, rng):
             share = 1.0 if self.ball.eps < 0.2 else 0.05
-            return share * super().solve(problem, draws)
+            return share * super().solve(query, rng)
 
     report = check(networks["regression"], attack=WeakerWhenLarge(Linf(), steps=10))
     assert report["monotone"].status is Status.FAIL
@@ -285,7 +285,7 @@ def test_a_path_of_some_of_the_clips_says_nothing(networks):
 
     def attack(tolerance, until_success=True):
         objective = AbsoluteError(tolerance=tolerance)
-        return PGD(Linf(0.1), objective, 12, restarts=4, until_success=until_success)
+        return PGD(Linf(0.1), objective, steps=12, restarts=4, until_success=until_success)
 
     found = attack(0.0, until_success=False)(model, x, y, index=index)
     half = attack(float((found.objective - found.clean_objective).median()) * 0.99)

@@ -17,7 +17,7 @@ from steadyear.attacks import (
     Towards,
     WorstOf,
 )
-from steadyear.attacks.objectives.base import Distance
+from steadyear.attacks.objectives.regression import Distance
 from steadyear.callbacks import RobustnessEvaluation
 from steadyear.callbacks.evaluation.tolerance import within_tolerance
 from tests.callbacks import foreign_modules as foreign
