@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from steadyear.attacks import attack_mode, prediction_of, snr_db
 from steadyear.callbacks.batches import BatchKeys, clip_index
+from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
 from steadyear.callbacks.evaluation.corruption_figures import as_text, corruption_figures
-from steadyear.callbacks.only_one import check_only_one
 from steadyear.callbacks.processes import from_all_processes
 from steadyear.callbacks.records.clip_figures import ClipFigures
 from steadyear.callbacks.records.corruption_table import CorruptionTable, write_corruptions
@@ -43,7 +43,7 @@ class ClipCorruption(Protocol):
         """
 
 
-class CorruptionEvaluation(Callback):
+class CorruptionEvaluation(ClipEvaluation):
     """Corrupts every clip at ``test`` in several ways and severities: the benchmark audio-C.
 
     Writes one row per clip, corruption and severity to ``corruptions.parquet`` in the run's folder,
@@ -70,6 +70,8 @@ class CorruptionEvaluation(Callback):
         ValueError: If there is no corruption or no severity, or one is repeated or below 1.
     """
 
+    only_one_by = "corruptions"
+
     def __init__(
         self,
         corruptions: dict[str, ClipCorruption],
@@ -89,54 +91,36 @@ class CorruptionEvaluation(Callback):
         self.keys = keys or BatchKeys(input="waveform")
         self.sample_rate = sample_rate
         self.seed = seed
-        self._table: CorruptionTable | None = None
+        self._table = CorruptionTable()
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Make sure that no other evaluation writes to the same places."""
-        check_only_one(trainer, CorruptionEvaluation, "corruptions")
+    def begin(self, trainer: Trainer, module: LightningModule) -> None:
+        """Begin an empty table."""
+        self._table = CorruptionTable(error=ClipFigures.of(module).error)
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
-        self._table = CorruptionTable(error=ClipFigures.of(pl_module).error)
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Corrupt a test batch."""
-        if dataloader_idx > 0:
-            raise MisconfigurationException(
-                "CorruptionEvaluation evaluates one dataloader; give one per run."
-            )
-        assert self._table is not None
+    def evaluate(self, trainer: Trainer, module: LightningModule, batch: Any, outputs: Any) -> None:
+        """Corrupt a test batch by every corruption in every severity."""
         waveform, target, index = self._read(batch)
-        rate, clips, clip_numbers = self._rate(pl_module), waveform.detach().cpu(), index.tolist()
-        clean = self._table.clean(index, target, _predict(pl_module, waveform))
+        rate, clips, clip_numbers = self._rate(module), waveform.detach().cpu(), index.tolist()
+        clean = self._table.clean(index, target, _predict(module, waveform))
         for name in self.corruptions:
             for severity in self.severities:
                 corrupted = self._corrupt(name, severity, clips, rate, clip_numbers)
-                prediction = _predict(pl_module, corrupted.to(waveform))
+                prediction = _predict(module, corrupted.to(waveform))
                 snr = snr_db(clips, corrupted - clips)
                 self._table.add((name, severity), clean, target, prediction, snr)
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def finish(self, trainer: Trainer, module: LightningModule, stage: Stage) -> None:
         """Score, log, write and print."""
-        table, self._table = self._table, None
-        assert table is not None
+        table = self._table
         table.rows = from_all_processes(table.rows)
-        names = Names.of(getattr(trainer, "datamodule", None), pl_module)
+        names = Names.of(getattr(trainer, "datamodule", None), module)
         frame = table.frame(names)
-        figures = corruption_figures(frame, pl_module)
+        figures = corruption_figures(frame, module)
         names.task = "multilabel" if "cmap" in figures["clean"] else ""
         logged = {
             f"test/audio_c/{of}/{name}": v for of, fs in figures.items() for name, v in fs.items()
         }
-        pl_module.log_dict(logged)
+        module.log_dict(logged)
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir) / FILE
             write_corruptions(frame, names, path)

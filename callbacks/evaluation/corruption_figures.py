@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from steadyear.callbacks.evaluation.robustness import aggregate
 from steadyear.callbacks.records.corruption_table import as_attacks
+from steadyear.callbacks.records.robustness_scores import robustness_by_condition
 from steadyear.callbacks.records.worst_cases import WorstCase
 
 Figures = dict[str, float]
@@ -31,7 +31,7 @@ def corruption_figures(frame: pd.DataFrame, module: object) -> dict[str, Figures
     severities = sorted(frame["severity"].unique())
     corruptions = tuple(dict.fromkeys(frame["corruption"]))
     worst = [WorstCase("worst", severity, corruptions) for severity in severities]
-    figures = aggregate(table, module, worst)
+    figures = robustness_by_condition(table, module, worst)
     cells = _cells(frame)
     found = {"clean": figures["clean"]} | {each: figures[each] for each in cells}
     found["mean"] = _mean([figures[each] for each in cells])
@@ -47,7 +47,7 @@ def _perfect(table: pd.DataFrame, module: object) -> Figures:
     if len(cell["target"].iloc[0]) != len(cell["clean_prediction"].iloc[0]):
         return {}
     ideal = cell.assign(attacked_prediction=cell["target"], attacked_error=0.0)
-    return aggregate(ideal, module)[f"{first['attack']}@{first['budget']:g}"]
+    return robustness_by_condition(ideal, module)[f"{first['attack']}@{first['budget']:g}"]
 
 
 def _worst(corruptions: Sequence[Figures], perfect: Figures) -> Figures:

@@ -6,52 +6,44 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 
 from steadyear.attacks import prediction_of
-from steadyear.callbacks.batches import clip_index
+from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
 from steadyear.callbacks.processes import from_all_processes
 from steadyear.callbacks.records.robustness_table import Names
 
 
-class PredictionTable(Callback):
+class PredictionTable(ClipEvaluation):
     """Writes ``predictions.csv`` at ``predict``: one row per clip, one column per output.
 
     Columns carry the data module's names of targets, and ``concepts/<name>`` for a bottleneck.
     """
 
+    stages = ("predict",)
+
     def __init__(self) -> None:
         self._rows: list[dict[str, Any]] = []
 
-    def on_predict_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
+    def begin(self, trainer: Trainer, module: LightningModule) -> None:
+        """Forget the rows of an earlier prediction."""
         self._rows = []
 
-    def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def evaluate(self, trainer: Trainer, module: LightningModule, batch: Any, outputs: Any) -> None:
         """Keep the predictions of a batch."""
         names = Names.of(getattr(trainer, "datamodule", None))
-        prediction, index = prediction_of(outputs), clip_index(batch)
-        seen = range(len(self._rows), len(self._rows) + len(prediction))
-        # Distributed samplers deal clips out in turn; a count of its own would clash with others'.
-        dealt = [number * trainer.world_size + trainer.global_rank for number in seen]
-        columns = {"index": dealt if index is None else index.tolist()}
+        prediction = prediction_of(outputs)
+        index = self.clip_numbers(trainer, batch, len(prediction))
+        columns: dict[str, list[Any]] = {"index": index.tolist()}
         columns |= _columns(prediction, names.targets, "")
         if isinstance(concepts := getattr(outputs, "concepts", None), Tensor):
             columns |= _columns(concepts, names.concepts, "concepts/")
         rows = zip(*columns.values(), strict=True)
         self._rows += [dict(zip(columns, row, strict=True)) for row in rows]
 
-    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def finish(self, trainer: Trainer, module: LightningModule, stage: Stage) -> None:
         """Write the table, each clip once."""
         rows = from_all_processes(self._rows)
         if not trainer.is_global_zero:

@@ -7,17 +7,18 @@ from typing import Any
 
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from steadyear.attacks import Attack, prediction_of
 from steadyear.attacks.evaluation.realisability import realisability_gap
-from steadyear.callbacks.batches import BatchKeys, clip_index
+from steadyear.callbacks.batches import BatchKeys
+from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
 from steadyear.callbacks.processes import from_all_processes
 from steadyear.callbacks.records.clip_figures import ClipFigures
 
 
-class RealisabilityGap(Callback):
+class RealisabilityGap(ClipEvaluation):
     """Attacks spectrograms at ``test``, looks for sounds that have them, and measures those.
 
     Logs means over the clips: ``test/realisability/clean_error``, ``attacked_error`` of the attacked
@@ -36,6 +37,8 @@ class RealisabilityGap(Callback):
             front end is applied here.
     """
 
+    needs_gradients = True
+
     def __init__(self, attack: Attack, keys: BatchKeys | None = None, max_clips: int = 64) -> None:
         if not attack.view.at_input or attack.view.read_at is not None:
             raise ValueError(
@@ -47,44 +50,28 @@ class RealisabilityGap(Callback):
         self.max_clips = max_clips
         self._rows: list[dict[str, float]] = []
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
+    def begin(self, trainer: Trainer, module: LightningModule) -> None:
+        """Make sure that there is a front end.
+
+        Raises:
+            MisconfigurationException: If the module has none.
+        """
         self._rows = []
-        if torch.is_inference_mode_enabled():
-            raise MisconfigurationException(
-                "RealisabilityGap needs gradients, which inference mode forbids: set "
-                "trainer.inference_mode to false."
-            )
-        if not isinstance(getattr(pl_module, "frontend", None), nn.Module):
+        if not isinstance(getattr(module, "frontend", None), nn.Module):
             raise MisconfigurationException(
                 f"RealisabilityGap needs a front end in an attribute 'frontend', which "
-                f"{type(pl_module).__name__} does not have."
+                f"{type(module).__name__} does not have."
             )
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def evaluate(self, trainer: Trainer, module: LightningModule, batch: Any, outputs: Any) -> None:
         """Attack the first clips, and look for sounds."""
         if isinstance(batch, Mapping) and self.keys.input not in batch:
             return
         count = max(self.max_clips - len(self._rows), 0)
         waveform, target = (values[:count] for values in self.keys.read(batch))
         if len(waveform):
-            self._add(pl_module, waveform, target, self._index(trainer, batch, len(waveform)))
-
-    def _index(self, trainer: Trainer, batch: Any, size: int) -> Tensor:
-        index = clip_index(batch)
-        if index is None:
-            # Distributed samplers deal clips out in turn.
-            seen = torch.arange(len(self._rows), len(self._rows) + size)
-            index = seen * trainer.world_size + trainer.global_rank
-        return index[:size]
+            index = self.clip_numbers(trainer, batch, len(waveform))
+            self._add(module, waveform, target, index)
 
     def _add(
         self, module: LightningModule, waveform: Tensor, target: Tensor, index: Tensor
@@ -108,10 +95,10 @@ class RealisabilityGap(Callback):
         values = [column.double().tolist() for column in columns.values()]
         self._rows += [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def finish(self, trainer: Trainer, module: LightningModule, stage: Stage) -> None:
         """Log the means, each clip once."""
         rows = {row["index"]: row for row in from_all_processes(self._rows)}.values()
         for name in next(iter(rows), {}):
             if name != "index":
                 mean = sum(row[name] for row in rows) / len(rows)
-                pl_module.log(f"test/realisability/{name}", mean)
+                module.log(f"test/realisability/{name}", mean)

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from steadyear.callbacks.batches import BatchKeys, clip_index
+from steadyear.callbacks.batches import BatchKeys
+from steadyear.callbacks.evaluation.base import ClipEvaluation
 from steadyear.callbacks.records.robustness_table import Names
 
 
-class PrototypeFigures(Callback):
+class PrototypeFigures(ClipEvaluation):
     """RandomStreams the loudest prototypes of some test clips over their spectrograms.
 
     One picture per clip in the run's folder ``prototypes/``, and in W&B as ``test/prototypes``: the
@@ -42,39 +43,29 @@ class PrototypeFigures(Callback):
         self.keys = keys or BatchKeys()
         self._drawn = 0
 
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin.
+    def begin(self, trainer: Trainer, module: LightningModule) -> None:
+        """Make sure that there are prototypes.
 
         Raises:
             MisconfigurationException: If the module has no prototypes.
         """
         self._drawn = 0
-        if not hasattr(getattr(pl_module, "head", None), "prototype_maps"):
+        if not hasattr(getattr(module, "head", None), "prototype_maps"):
             raise MisconfigurationException(
                 f"PrototypeFigures needs a head with prototypes, such as AudioProtoPNetHead; that of "
-                f"{type(pl_module).__name__} has none. Switch the callback off."
+                f"{type(module).__name__} has none. Switch the callback off."
             )
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def evaluate(self, trainer: Trainer, module: LightningModule, batch: Any, outputs: Any) -> None:
         """Draw the first clips; the first process does it alone."""
         wanted = self.clips - self._drawn
         if wanted <= 0 or not trainer.is_global_zero:
             return
         x = self.keys.read(batch)[0][:wanted]
         names = Names.of(getattr(trainer, "datamodule", None))
-        index = clip_index(batch)
-        numbers = range(self._drawn, self._drawn + len(x)) if index is None else index.tolist()
         self._drawn += len(x)
-        for clip, number in zip(x, numbers, strict=False):
-            figure = draw_prototypes(pl_module, clip, self.top_k, names, names.clip(int(number)))
+        for clip, number in zip(x, self.clip_numbers(trainer, batch, len(x)), strict=True):
+            figure = draw_prototypes(module, clip, self.top_k, names, names.clip(int(number)))
             _keep(trainer, figure, names.clip(int(number)))
 
 

@@ -106,7 +106,7 @@ class CorruptionTable:
 
 
 def as_attacks(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with the columns that ``steadyear.callbacks.evaluation.robustness.aggregate`` reads.
+    """The table with the columns that ``robustness_scores`` reads.
 
     Args:
         frame: What ``CorruptionTable.frame`` gave.

@@ -16,7 +16,13 @@ def test_clips_without_an_index_keep_apart_in_two_processes(tmp_path, monkeypatc
     tables = []
     for rank in range(2):
         trainer = SimpleNamespace(
-            world_size=2, global_rank=rank, is_global_zero=True, default_root_dir=tmp_path
+            world_size=2,
+            global_rank=rank,
+            is_global_zero=True,
+            default_root_dir=tmp_path,
+            sanity_checking=False,
+            predicting=True,
+            predict_dataloaders=None,
         )
         table = PredictionTable()
         table.on_predict_epoch_start(trainer, None)

@@ -211,10 +211,9 @@ def test_every_nth_validation_of_a_fit(tmp_path, every, epochs):
     seen = []
 
     class Watched(RobustnessEvaluation):
-        def _finish(self, trainer, *args):
-            if self._table is not None:
-                seen.append((trainer.current_epoch, len(self._table.rows), trainer.sanity_checking))
-            super()._finish(trainer, *args)
+        def finish(self, trainer, *args):
+            seen.append((trainer.current_epoch, len(self._table.rows), trainer.sanity_checking))
+            super().finish(trainer, *args)
 
     callback = Watched({"fgsm": FGSM(Linf())}, [0.1], every_n_epochs=every)
     trainer = foreign.trainer(tmp_path, callback, max_epochs=4, num_sanity_val_steps=2)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from steadyear.attacks import FGSM, PGD, CrossEntropy, Linf, Noise
 from steadyear.callbacks import RobustnessEvaluation
-from steadyear.callbacks.evaluation.robustness import aggregate
+from steadyear.callbacks.records.robustness_scores import robustness_by_condition
 from steadyear.callbacks.records.worst_cases import worst_cases
 from steadyear.callbacks.sanity.relatives import with_weights
 from steadyear.callbacks.sanity.report import worst_case
@@ -131,7 +131,7 @@ def test_a_worst_case_that_is_an_average_is_seen(healthy):
     folder, _ = healthy
     frame = pd.read_parquet(folder / "robustness.parquet")
     cases = worst_cases(frame, attacks())
-    figures = aggregate(frame, object(), cases)
+    figures = robustness_by_condition(frame, object(), cases)
     kept = [one["values"]["gap"][0] for one in worst_case(frame, object(), figures, cases)]
     assert kept == [pytest.approx(0, abs=1e-9)] * 2
     for budget in BUDGETS:

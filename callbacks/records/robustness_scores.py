@@ -1,0 +1,84 @@
+"""Scores of a robustness evaluation: of the clean clips, of every attack, and of worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from steadyear.attacks import score_robustness
+from steadyear.callbacks.records.robustness_table import stacked
+from steadyear.callbacks.records.worst_cases import WorstCase
+
+_AVERAGED = ("success", "achieved_linf", "achieved_l2", "snr_db", "prs", "drs", "tars")
+
+
+def robustness_by_condition(
+    frame: pd.DataFrame,
+    module: object,
+    cases: Sequence[WorstCase] = (),
+    minimal_norm: Sequence[str] = (),
+) -> dict[str, dict[str, float]]:
+    """Scores of the clean clips, of every attack and budget, and of each clip's worst attack.
+
+    Args:
+        frame: What ``RobustnessTable.frame`` gave.
+        module: Scored by its own ``scores`` if it has them, else by the mean error per clip.
+        cases: Which attacks have a worst case together.
+        minimal_norm: Attacks that minimise the norm.
+
+    Returns:
+        Figures by ``clean``, ``<attack>@<budget>`` and the worst case's ``cell``: the scores; of attacks
+        also the share of successes and the mean achieved norms, for waveforms ``snr_db``, the mean
+        ``prs``, ``drs`` and ``tars`` where the module offers a loss of each clip, ``prs_cmap`` where
+        it is scored by ``cmap``, and of attacks that minimise the norm ``median_norm``, the median
+        over the clips with success.
+    """
+    groups = [
+        (str(a), float(str(b)), g) for (a, b), g in frame.groupby(["attack", "budget"], sort=False)
+    ]
+    figures = {"clean": _scores(groups[0][2], module, "clean")}
+    for attack, budget, group in groups:
+        measured = {
+            column: float(group[column].mean())
+            for column in _AVERAGED
+            if column in group and group[column].notna().all()
+        }
+        if attack in minimal_norm and group["success"].any():
+            reached = group.loc[group["success"], "achieved_size"]
+            measured["median_norm"] = float(reached.median())
+        scores = _attacked_scores(group, module, figures["clean"])
+        figures[f"{attack}@{budget:g}"] = scores | measured
+    for case in cases:
+        rows = case.rows(frame)
+        worst = rows.loc[rows.groupby("index")["attacked_error"].idxmax()]
+        figures[case.cell] = _attacked_scores(worst, module, figures["clean"])
+    return figures
+
+
+def _attacked_scores(
+    group: pd.DataFrame, module: object, clean: dict[str, float]
+) -> dict[str, float]:
+    scores = _scores(group, module, "attacked")
+    if "cmap" in scores:
+        scores["prs_cmap"] = score_robustness(clean["cmap"], scores["cmap"])
+    return scores
+
+
+def _scores(group: pd.DataFrame, module: object, state: str) -> dict[str, float]:
+    score = getattr(module, "scores", None)
+    if not callable(score):
+        return {"error": float(group[f"{state}_error"].mean())}
+    scores = score(stacked(group, f"{state}_prediction"), stacked(group, "target"))
+    # Scores of single outputs stand in the table; here they would drown the rest.
+    return {name: value for name, value in scores.items() if "/" not in name}
+
+
+def scores_as_text(figures: dict[str, dict[str, float]], decibels: Mapping[str, float]) -> str:
+    """The scores as a table for the terminal, with budgets in dB where they are known."""
+    table = pd.DataFrame.from_dict(figures, orient="index")
+    if decibels:
+        # As text, because the smallest budgets of bird studies are hundredths of a dB.
+        budgets = [f"{decibels[cell]:.2g}" if cell in decibels else "" for cell in table.index]
+        table.insert(0, "budget in dB", budgets)
+    return table.to_string(float_format=lambda value: f"{value:.3f}", na_rep="")
