@@ -9,7 +9,7 @@ from pathlib import Path
 
 from steadyear.compare import command
 from steadyear.study.command import default_parallel, run_study
-from steadyear.study.plan import read_study, tasks
+from steadyear.study.plan import read_study, study_runs
 
 STUDIES = Path(__file__).resolve().parent / "configs" / "study"
 FILES = {"music": "demo.yaml", "birds": "birds_demo.yaml"}
@@ -38,6 +38,6 @@ def main(args: Sequence[str] | None = None) -> None:
     started = time.monotonic()
     name = "demo" if options.sound == "music" else f"demo-{options.sound}"
     runs_dir = Path(time.strftime(f"runs/{name}-%Y%m%d-%H%M%S"))
-    run_study(tasks(read_study(STUDIES / FILES[options.sound]), runs_dir), default_parallel())
+    run_study(study_runs(read_study(STUDIES / FILES[options.sound]), runs_dir), default_parallel())
     command.main([str(runs_dir), "--out", str(options.out or Path(f"runs/{name}-report"))])
     print(f"Demonstration: {time.monotonic() - started:.0f} s")

@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from steadyear.study.jobs import Outcome, cores, report_failure, run_jobs
-from steadyear.study.plan import Study, Task, read_study, tasks
+from steadyear.study.plan import Study, StudyRun, read_study, study_runs
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -25,7 +25,7 @@ def main(args: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(args)
     study = read_study(options.study)
     runs_dir = options.runs_dir or Path("runs/study") / options.study.stem
-    chosen = tasks(study, runs_dir, options.system, options.seed)
+    chosen = study_runs(study, runs_dir, options.system, options.seed)
     if options.task is not None:
         if not 0 <= options.task < len(chosen):
             raise ValueError(f"There is no task {options.task}; the study has {len(chosen)}.")
@@ -42,7 +42,7 @@ def main(args: Sequence[str] | None = None) -> None:
     run_study(chosen, options.parallel or default_parallel())
 
 
-def run_study(chosen: Sequence[Task], parallel: int) -> None:
+def run_study(chosen: Sequence[StudyRun], parallel: int) -> None:
     """Run what is still to be run, and name what failed.
 
     Args:

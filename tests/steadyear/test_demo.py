@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from steadyear import demo
-from steadyear.study.plan import read_study, tasks
+from steadyear.study.plan import read_study, study_runs
 
 
 @pytest.mark.parametrize("name", demo.FILES.values())
 def test_every_run_of_a_demo_fits_and_tests_an_existing_experiment(tmp_path, name):
     study = read_study(demo.STUDIES / name)
-    jobs = [task.job() for task in tasks(study, tmp_path)]
+    jobs = [task.job() for task in study_runs(study, tmp_path)]
     assert len(study.systems) == 3
     assert len({job.log for job in jobs}) == 3 * len(study.seeds)
     for job in jobs:

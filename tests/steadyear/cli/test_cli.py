@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -18,11 +17,8 @@ import torch
 import yaml
 
 from steadyear.__main__ import main
-from tests.steadyear.music_data import write_emotify, write_soundtracks
 
 ROOT = Path(__file__).resolve().parents[3]
-MUSIC = ("demo", "emotify", "mer", "concepts", "synthetic")
-EXPERIMENTS = sorted(p for f in MUSIC for p in (ROOT / "configs/experiment" / f).glob("*.yaml"))
 TINY = {
     "model": {"init_args": {"network": {"init_args": {"width": 0.05}}}},
     "data": {"init_args": {"batch_size": 4, "excerpt_seconds": 2.0}},
@@ -44,70 +40,13 @@ def workplace(tmp_path, monkeypatch, prepared):
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def music(tmp_path_factory):
-    """Emotify, Soundtracks and Mid-level in miniature, which the runs only read."""
-    folder = tmp_path_factory.mktemp("music")
-    write_emotify(folder / "emotify")
-    write_soundtracks(folder / "soundtracks")
-    return folder
-
-
 def small(*extra: str) -> list[str]:
     return ["--config", "tiny.yaml", *extra]
 
 
-def fewer(path: Path) -> list[str]:
-    """Few clips and steps, where they are settings."""
-    few, changes = {"init_args": {"steps": 2}}, {"callbacks": {}}
-    if {"demo", "concepts", "synthetic"} & set(path.parts):
-        changes["data"] = {"init_args": {"num_clips": [8, 4, 6]}}
-    if "mer" in path.parts:
-        changes["data"] = {"init_args": {"allow_missing": True}}
-        attacks = {"as_stated": few, "as_run": few}
-        changes["callbacks"]["robustness"] = {"init_args": {"attacks": attacks}}
-    if "synthetic" in path.parts:
-        part = yaml.safe_load((ROOT / "configs/callbacks/mer_short.yaml").read_text())["init_args"]
-        for name in ("fmn_linf", "fmn_l2", "as_run"):
-            part["attacks"][name]["init_args"]["steps"] = 2
-        changes["callbacks"]["robustness"] = {"init_args": {"attacks": part["attacks"]}}
-    if {"mer", "synthetic"} & set(path.parts) and path.stem.startswith("aa"):
-        recipe = {"init_args": {"every_n_epochs": 1}}
-        adversarial = {"init_args": {"attack": few, "recipe": recipe}}
-        changes["callbacks"]["adversarial_training"] = adversarial
-    Path("fewer.yaml").write_text(yaml.safe_dump(changes, sort_keys=False))
-    return ["--config", "fewer.yaml"]
-
-
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_every_experiment_fits_tests_and_validates(path, workplace, music, monkeypatch, caplog):
-    monkeypatch.setenv("STEADYEAR_DATA", str(music))
-    arguments = ["--config", str(path), *small(*fewer(path))]
-    main(["fit", *arguments])
-    main(["test", *arguments])
-    main(["validate", *arguments])
-    run = Path("runs") / path.parent.name / path.stem / "seed0"
-    for name in ("config-fit.yaml", "config-test.yaml", "config-validate.yaml", "metrics.csv"):
-        assert (run / name).is_file(), name
-    table = pd.read_parquet(run / "robustness.parquet")
-    attacks = {"as_stated", "as_run"} if "mer" in path.parts else {"noise", "fgsm", "pgd"}
-    more = {"fmn_linf", "fmn_l2", "as_run"} if "synthetic" in path.parts else set()
-    assert set(table["attack"]) == attacks | more
-    assert np.isfinite(np.stack(table["attacked_prediction"])).all()
-    assert (run / "robustness-val.parquet").is_file()
-    assert {p.name for p in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
-    record = json.loads((run / "run.json").read_text())
-    assert record["system"] == path.stem
-    assert record["epochs"] == 2
-    with (run / "metrics.csv").open() as file:
-        columns = set(next(csv.reader(file)))
-    strongest = "as_stated@0.05" if "mer" in path.parts else "pgd@0.05"
-    assert {"train/loss", "val/pearson", "test/pearson", f"test/{strongest}/mae"} <= columns
-    assert strongest in caplog.text
-
-
 DEMO = ["--config", str(ROOT / "configs/experiment/demo/a2e.yaml")]
 FEW = small("--data.init_args.num_clips", "[8,4,6]")
+MADRY = f"{{callbacks: {{adversarial_training: {ROOT}/configs/callbacks/madry_short.yaml}}}}"
 
 
 def test_test_continues_in_the_folder_of_its_checkpoint(workplace, capsys):
@@ -326,7 +265,7 @@ def test_failed_start_leaves_no_folder(workplace):
 
 def test_killed_and_resumed_fit_equals_the_uninterrupted_one(workplace):
     """SIGKILL in the middle of training, adversarial training included."""
-    arguments = ["--config", str(ROOT / "configs/experiment/demo/aa2e.yaml"), *FEW]
+    arguments = [*DEMO, "--config", MADRY, "--experiment=demo/aa2e", *FEW]
     arguments += ["--trainer.max_epochs", "8", "--callbacks.robustness", "null"]
     main(["fit", *arguments, "--run", "whole"])
     command = [sys.executable, "-m", "steadyear", "fit", *arguments, "--run", "killed"]

@@ -83,8 +83,12 @@ def trained(tmp_path, monkeypatch, prepared):
 
 
 def experiment(name: str) -> list[str]:
-    path = ROOT / f"configs/experiment/demo/{name}.yaml"
-    return [f"--config={path}", "--config=tiny.yaml"]
+    plain = [f"--config={ROOT / 'configs/experiment/demo/a2e.yaml'}", "--config=tiny.yaml"]
+    if name == "a2e":
+        return plain
+    part = ROOT / "configs/callbacks/madry_short.yaml"
+    changes = f"{{callbacks: {{adversarial_training: {part}}}}}"
+    return [*plain, f"--config={changes}", f"--experiment=demo/{name}"]
 
 
 def test_full_checks_of_a_defended_run_use_its_sibling_and_its_twin(trained, tmp_path) -> None:

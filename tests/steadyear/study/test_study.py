@@ -11,7 +11,7 @@ import yaml
 
 from steadyear.__main__ import main
 from steadyear.study.jobs import Job, report_failure, run_jobs
-from steadyear.study.plan import read_study, tasks
+from steadyear.study.plan import read_study, study_runs
 
 EXPERIMENT = Path(__file__).resolve().parents[3] / "configs" / "experiment" / "demo" / "a2e.yaml"
 FLAGS = [
@@ -64,13 +64,13 @@ def test_study_runs_then_has_nothing_left_then_repeats_what_is_missing(study_fil
     main(["study", str(study_file)])
     assert "2 complete already" in capsys.readouterr().out
     Path("runs/study/small/a2e/seed4/robustness.parquet").unlink()
-    left = [task.job() for task in tasks(read_study(study_file), Path("runs/study/small"))]
+    left = [task.job() for task in study_runs(read_study(study_file), Path("runs/study/small"))]
     assert left[0] is None
     assert [command[0] for command in left[1].commands] == ["test"]
 
 
 def test_unfinished_fit_is_resumed(study_file):
-    (task, _) = tasks(read_study(study_file), Path("runs"))
+    (task, _) = study_runs(read_study(study_file), Path("runs"))
     assert "--ckpt_path" not in task.job().commands[0]
     (task.folder / "checkpoints").mkdir(parents=True)
     (task.folder / "checkpoints" / "last.ckpt").touch()
@@ -91,9 +91,9 @@ def test_failures_are_named_and_the_others_finished(tmp_path, study_file, capsys
 
 def test_choosing_systems_seeds_and_tasks(study_file):
     study = read_study(study_file)
-    assert [t.seed for t in tasks(study, Path("runs"), seeds=[4])] == [4]
+    assert [t.seed for t in study_runs(study, Path("runs"), seeds=[4])] == [4]
     with pytest.raises(ValueError, match=r"has no a9e; it has the systems a2e and the seeds 3, 4"):
-        tasks(study, Path("runs"), systems=["a9e"])
+        study_runs(study, Path("runs"), systems=["a9e"])
 
 
 def test_slurm_array_and_sweep_name_every_run(study_file):
