@@ -1,7 +1,10 @@
-# Three commands need nothing but Python 3.11+ and make:
-#   make demo   installs, trains three systems on synthetic music, attacks and compares them
+# All targets need nothing but Python 3.11+ and make; they install what they need into .venv.
+#   make demo         train three systems on synthetic music, attack and compare them
 #   make demo-birds   the same with synthetic birds: ordinary training and two kinds of adversarial training
-#   make test   installs the development extras and runs the whole default test suite
+#   make test         run the default test suite
+#   make test-oldest  run it with the oldest allowed versions of all dependencies
+#   make lint         check style and format
+#   make typecheck    check types
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,8 +12,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 WHAT_INSTALLS := pyproject.toml constraints.txt
+OLDEST := .venv-oldest
+INSTALLED_OLDEST := $(OLDEST)/.installed
 
-.PHONY: install demo demo-birds test clean
+.PHONY: install demo demo-birds test test-oldest lint typecheck clean
 
 install: $(INSTALLED)
 
@@ -23,6 +28,16 @@ demo-birds: $(INSTALLED)
 test: $(INSTALLED_DEV)
 	$(BIN)/python -m pytest -n auto
 
+lint: $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+typecheck: $(INSTALLED_DEV)
+	$(BIN)/mypy
+
+test-oldest: $(INSTALLED_OLDEST)
+	$(OLDEST)/bin/python -m pytest -n auto
+
 $(INSTALLED): $(WHAT_INSTALLS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "SteadyEar needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
@@ -30,12 +45,17 @@ $(INSTALLED): $(WHAT_INSTALLS)
 	@$(PYTHON) -c 'import venv, ensurepip' || { \
 	  echo "'$(PYTHON)' cannot make virtual environments; on Debian: apt install python3-venv." >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+$(INSTALLED_OLDEST): pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[dev]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(OLDEST) build *.egg-info

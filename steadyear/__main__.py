@@ -7,8 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from steadyear.cli.messages import is_misfit, plain
+from steadyear.foundation.extras import MissingExtraError, optional_imports
+from steadyear.foundation.shipped_configs import find_shipped_in_arguments
 
-_BAD_INPUT = (ValueError, OSError, FloatingPointError, RuntimeError)
+_BAD_INPUT = (ValueError, OSError, MissingExtraError, FloatingPointError, RuntimeError)
 
 EXTRA = """
 Also:
@@ -27,11 +29,12 @@ def main(args: Sequence[str] | None = None) -> None:
     Args:
         args: Arguments as on the command line; ``None`` takes the real ones.
     """
-    words = list(sys.argv[1:] if args is None else args)
+    words = find_shipped_in_arguments(list(sys.argv[1:] if args is None else args))
     # Lightning starts further processes with what stands here.
     sys.argv = [sys.argv[0], *(words or ["--help"])]
     try:
-        _dispatch(words)
+        with optional_imports("This command"):
+            _dispatch(words)
     except _bad_input() as problem:
         explained = not isinstance(problem, RuntimeError) or is_misfit(problem)
         if os.environ.get("STEADYEAR_DEBUG") or not explained:

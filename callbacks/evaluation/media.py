@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import wandb
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from matplotlib import colormaps
 from torch import Tensor
 
 from steadyear.attacks import AttackResult
 from steadyear.callbacks.attribution.contributions import average_contributions
 from steadyear.callbacks.records.robustness_table import Cell, Names
+from steadyear.foundation.extras import optional_imports
 
 _FULL_SCALE = 32767
 
@@ -71,6 +70,8 @@ def log_to_wandb(
     if not loggers:
         return
     frontend = getattr(module, "frontend", None)
+    import wandb  # there, because a W&B logger is
+
     items: dict[str, Any] = {f"{stage}/robustness": wandb.Table(dataframe=flat_table(frame, names))}
     if "contributions" in frame:
         averages = average_contributions(frame, names.targets, names.parts)
@@ -144,4 +145,6 @@ def _coloured(
 ) -> np.ndarray[Any, Any]:
     image = (values.T if time_first else values).flip(0).numpy()
     scaled = np.clip((image - low) / max(high - low, 1e-12), 0, 1)
+    with optional_imports("A picture of a spectrogram"):
+        from matplotlib import colormaps
     return np.asarray(colormaps[colours](scaled)[..., :3] * 255).astype(np.uint8)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import wandb
 from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+
+from steadyear.foundation.extras import optional_imports
 
 # Since wandb 0.31 the service has a new name; logins under the old one stay valid.
 _FORMER_NAMES = {"api.forge.coreweave.com": "api.wandb.ai"}
@@ -85,6 +86,8 @@ class RunWandbLogger(WandbLogger):
         offline: bool | None = None,
         tags: list[str] | None = None,
     ) -> None:
+        with optional_imports("The logger for W&B (or switch it off: --logger.wandb null)"):
+            import wandb  # noqa: F401  asked for before Lightning's own message
         if offline is None:
             # Lightning turns "disabled" into "offline" unless the logger is online.
             offline = os.environ.get("WANDB_MODE") != "disabled" and not logged_in()
@@ -122,6 +125,8 @@ def logged_in() -> bool:
         return False
     if os.environ.get("WANDB_API_KEY"):
         return True
+    import wandb
+
     server = urlparse(os.environ.get("WANDB_BASE_URL") or wandb.Settings().base_url)
     host = server.hostname or ""
     file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))

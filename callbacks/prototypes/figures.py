@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,12 +11,15 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.evaluation.base import ClipEvaluation
 from steadyear.callbacks.records.robustness_table import Names
+from steadyear.foundation.extras import optional_imports
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class PrototypeFigures(ClipEvaluation):
@@ -85,6 +88,8 @@ def draw_prototypes(module: Any, clip: Tensor, top_k: int, names: Names, title: 
     height, width = spectrogram.shape[-2:]
     found = module.head.prototype_maps(module.embed(x), top_k, (height, width))
     panels = found.maps.shape[1] + 1
+    with optional_imports("A picture of prototypes"):
+        from matplotlib.figure import Figure
     figure = Figure(figsize=(3.2 * panels, 2.8), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, panels, sharey=True))
     image = spectrogram[0, 0].float().cpu().numpy()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-import wandb
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -127,6 +126,8 @@ def _to_wandb(report: SanityReport, trainer: Trainer, stage: str) -> None:
     table = pd.DataFrame([verdict.as_json() for verdict in report.verdicts], columns=columns)
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger):
+            import wandb  # there, because its logger is
+
             # The Lightning logger counts steps itself; without its key the table opens a new axis.
             step = {"trainer/global_step": trainer.global_step}
             logger.experiment.log({f"{stage}/sanity": wandb.Table(dataframe=table)} | step)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from transformers import ConvNextConfig, ConvNextModel
+
+from steadyear.foundation.extras import optional_imports
 
 SMALLEST_INPUT = 32
 """Bands and frames that the four stages need: they reduce both 32-fold."""
@@ -50,6 +51,8 @@ class ConvNeXt(nn.Module):
             )
         if not 0 <= drop_path < 1:
             raise ValueError(f"drop_path must be in [0, 1), not {drop_path}.")
+        with optional_imports("ConvNeXt"):
+            from transformers import ConvNextConfig, ConvNextModel
         config = ConvNextConfig(
             num_channels=in_channels,
             depths=list(depths),

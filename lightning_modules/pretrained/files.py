@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
+
+from steadyear.foundation.extras import optional_imports
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -33,6 +31,9 @@ def checkpoint_folder(source: str, revision: str | None = None) -> Path:
     """
     folder = Path(source).expanduser()
     if not folder.is_dir():
+        with optional_imports("A checkpoint on the hub"):
+            from huggingface_hub import snapshot_download
+            from huggingface_hub.errors import HfHubHTTPError, HFValidationError
         try:
             files = [CONFIG, WEIGHTS]
             folder = Path(snapshot_download(source, revision=revision, allow_patterns=files))
@@ -90,6 +91,9 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     Raises:
         ValueError: If the file is damaged, or two tensors have the same name without the prefix.
     """
+    with optional_imports("A published checkpoint"):
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
     try:
         stored = load_file(folder / WEIGHTS)
     except SafetensorError as error:

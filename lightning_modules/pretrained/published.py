@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import ConvNextConfig
 
+from steadyear.foundation.extras import optional_imports
 from steadyear.lightning_modules.frontends import AudioProtoPNetLogMel, BirdSetLogMel, Frontend
 from steadyear.lightning_modules.networks import AudioProtoPNetHead, ConvNeXt, ConvNeXtHead
 from steadyear.lightning_modules.pretrained.files import (
@@ -134,6 +134,8 @@ def _convnext(
     config: Mapping[str, Any], tensors: Mapping[str, Tensor], names: list[str]
 ) -> PublishedModel:
     _check_options(config, _CONVNEXT_OPTIONS)
+    with optional_imports("A published checkpoint"):
+        from transformers import ConvNextConfig
     default = ConvNextConfig()  # transformers leaves out of the file what equals its defaults
     sizes = config.get("hidden_sizes", default.hidden_sizes)
     classes = _num_classes(config, names, tensors.get("classifier.bias"))

@@ -8,8 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import Namespace
-from jsonargparse._actions import previous_config
+from jsonargparse import ActionConfigFile, Namespace  # type: ignore[attr-defined]  # documented
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
@@ -23,6 +22,7 @@ from steadyear.callbacks import RunCSVLogger, RunRecord, RunWandbLogger
 from steadyear.cli.messages import plain
 from steadyear.cli.quiet import silence_library_output
 from steadyear.cli.relatives import introduce
+from steadyear.foundation.shipped_configs import with_shipped_parts
 from steadyear.runs.folders import CHECKPOINTS, Request, locate
 
 SHORT_NAMES = (attacks, callbacks, datamodules, lightning_modules)
@@ -45,22 +45,23 @@ class Parser(LightningArgumentParser):
         # Checking takes five times as long as writing, and every stage writes twice.
         return str(super().dump(*args, **{"skip_validation": True, **kwargs}))
 
-    def parse_path(self, *args: Any, **kwargs: Any) -> Namespace:
-        """Parse a file; named parts that it does not mention stay."""
-        return _keep_named(super().parse_path(*args, **kwargs))
 
-    def parse_string(self, *args: Any, **kwargs: Any) -> Namespace:
-        """Parse a text; named parts that it does not mention stay."""
-        return _keep_named(super().parse_string(*args, **kwargs))
+class ConfigFile(ActionConfigFile):
+    """``--config``: named parts that a file does not mention stay, and shipped parts are found."""
 
-
-def _keep_named(config: Namespace) -> Namespace:
-    # By itself a later file would replace all callbacks by the one that it changes.
-    before = previous_config.get()
-    for key in NAMED:
-        if before is not None and isinstance(config.get(key), dict):
-            config[key] = (before.get(key) or {}) | config[key]
-    return config
+    @staticmethod
+    def apply_config(parser: Any, cfg: Namespace, dest: str, value: str) -> None:
+        """Add a file, or a text, to what earlier ones said."""
+        before = {key: cfg.get(key) for key in NAMED}
+        file = Path(value) if value.endswith((".yaml", ".yml")) else None
+        shipped = with_shipped_parts(file) if file is not None and file.is_file() else None
+        ActionConfigFile.apply_config(parser, cfg, dest, shipped or value)
+        if shipped is not None:
+            cfg[dest][-1] = file
+        for key, named in before.items():
+            # By itself a later file would replace all callbacks by the one that it changes.
+            if isinstance(named, dict) and isinstance(cfg.get(key), dict):
+                cfg[key] = named | cfg[key]
 
 
 class SteadyEarCLI(LightningCLI):
@@ -76,9 +77,12 @@ class SteadyEarCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """Make the parser of the program or of a subcommand."""
         # A prefix of an option is a misspelt option, not an abbreviation.
-        made = super().init_parser(allow_abbrev=False, **kwargs)
-        made.__class__ = Parser
-        return made
+        kwargs.setdefault("dump_header", [f"lightning.pytorch=={version('lightning')}"])
+        parser = Parser(allow_abbrev=False, **kwargs)
+        parser.add_argument(
+            *("-c", "--config"), action=ConfigFile, help="Path to a configuration file, or YAML."
+        )
+        return parser
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what SteadyEar knows and Lightning does not."""

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from steadyear.foundation.shipped_configs import find_shipped
 from steadyear.runs.folders import CHECKPOINTS, finished
 from steadyear.study.jobs import Job
 
@@ -150,7 +151,7 @@ def _resolved(study: Path, name: str, value: Any) -> Any:
         return {key: _resolved(study, name, inner) for key, inner in value.items()}
     if not (isinstance(value, str) and value.endswith((".yaml", ".yml"))):
         return value
-    file = (study.parent / value).resolve()
+    file = (study.parent / find_shipped(value, study.parent)).resolve()
     if not file.is_file():
         raise FileNotFoundError(f"{study} names {value} for {name}, which does not exist.")
     return str(file)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from audiomentations import AirAbsorption
 
 from steadyear.datamodules.transforms.corruptions.added_noise import rms, scaled
 from steadyear.datamodules.transforms.corruptions.base import Corruption, Floats, Samples
-from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_with
+from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_transform
 
 _RECORDED_METRES = 10.0
 _FLOOR_DB = -40.0
@@ -36,6 +35,6 @@ class Distance(Corruption[float]):
     ) -> Floats:
         """Move the sound away; see the base class."""
         air = {"temperature": _CELSIUS, "humidity": _HUMIDITY, "distance": level}
-        heard = apply_with(AirAbsorption(p=1.0), samples, sample_rate, **air)
+        heard = apply_transform("AirAbsorption", samples, sample_rate, **air)
         floor = scaled(rng.standard_normal(len(samples)), rms(samples) * 10 ** (_FLOOR_DB / 20))
         return heard * (_RECORDED_METRES / level) + floor

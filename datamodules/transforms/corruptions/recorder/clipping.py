@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from audiomentations import ClippingDistortion
 
 from steadyear.datamodules.transforms.corruptions.base import Corruption, Samples
-from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_with
+from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_transform
 
 
 class Clipping(Corruption[int]):
@@ -27,5 +26,6 @@ class Clipping(Corruption[int]):
         self, samples: Samples, sample_rate: int, level: int, rng: np.random.Generator
     ) -> Samples:
         """Clip samples; see the base class."""
-        transform = ClippingDistortion(p=1.0)
-        return apply_with(transform, samples, sample_rate, percentile_threshold=level)
+        return apply_transform(
+            "ClippingDistortion", samples, sample_rate, percentile_threshold=level
+        )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from audiomentations import Gain
 
 from steadyear.datamodules.transforms.corruptions.base import Corruption, Samples
-from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_with
+from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_transform
 
 
 class Attenuation(Corruption[float]):
@@ -28,4 +27,4 @@ class Attenuation(Corruption[float]):
     ) -> Samples:
         """Attenuate; see the base class."""
         ratio = 10 ** (level / 20)
-        return apply_with(Gain(p=1.0), samples, sample_rate, amplitude_ratio=ratio)
+        return apply_transform("Gain", samples, sample_rate, amplitude_ratio=ratio)

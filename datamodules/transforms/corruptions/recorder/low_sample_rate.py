@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from audiomentations import Resample
 
 from steadyear.datamodules.transforms.corruptions.base import Corruption, Samples
-from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_with
+from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_transform
 
 
 class Resampling(Corruption[float]):
@@ -28,5 +27,5 @@ class Resampling(Corruption[float]):
     ) -> Samples:
         """Resample twice; see the base class."""
         low = round(sample_rate * level)
-        fewer = apply_with(Resample(p=1.0), samples, sample_rate, target_sample_rate=low)
-        return apply_with(Resample(p=1.0), fewer, low, target_sample_rate=sample_rate)
+        fewer = apply_transform("Resample", samples, sample_rate, target_sample_rate=low)
+        return apply_transform("Resample", fewer, low, target_sample_rate=sample_rate)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from audiomentations import TimeMask
 
 from steadyear.datamodules.transforms.corruptions.base import Corruption, Samples
-from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_with
+from steadyear.datamodules.transforms.corruptions.fixed_parameters import apply_transform
 
 
 class TimeMasking(Corruption[float]):
@@ -31,4 +30,4 @@ class TimeMasking(Corruption[float]):
         masked = round(level * len(samples))
         # One share of the room that is left, so that stretches of all severities are nested.
         start = int(rng.uniform() * (len(samples) - masked))
-        return apply_with(TimeMask(p=1.0), samples, sample_rate, t=masked, t0=start)
+        return apply_transform("TimeMask", samples, sample_rate, t=masked, t0=start)

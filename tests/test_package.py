@@ -1,0 +1,180 @@
+"""The package as a user installs it: the wheel alone, in an empty environment and an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from steadyear.foundation.extras import EXTRAS
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("attacks", "callbacks", "configs", "datamodules", "lightning_modules", "steadyear")
+DOCUMENTS = ("pyproject.toml", "README.md", "LICENSE")
+SMALL = [
+    "--trainer.max_epochs=1",
+    "--data.init_args.num_clips=[8,4,6]",
+    "--data.init_args.excerpt_seconds=2",
+    "--model.network.init_args.width=0.05",
+    "--callbacks.robustness.budgets=[0.05]",
+    "--trainer.enable_model_summary=false",
+    "--logger.wandb=null",
+]
+
+
+def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    keep = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "STEADYEAR_DATA"}}
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=keep | environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """Built from a copy, because a build leaves its traces beside the sources."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in SOURCES:
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=ignored)
+    for name in DOCUMENTS:
+        shutil.copy(ROOT / name, source)
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+    done = run([*build, "--quiet", "--wheel-dir", str(out), str(source)], out)
+    assert done.returncode == 0, done.stderr
+    return next(out.glob("*.whl"))
+
+
+def environment(folder: Path, wheel: Path, without: set[str]) -> str:
+    """The interpreter of an environment with the wheel and links to our dependencies.
+
+    Args:
+        folder: Where to make it.
+        wheel: The wheel.
+        without: Modules that are not linked.
+    """
+    assert run([sys.executable, "-m", "venv", "--without-pip", str(folder)], folder).returncode == 0
+    packages = next(folder.glob("lib/python*/site-packages"))
+    for entry in Path(sysconfig.get_paths()["purelib"]).iterdir():
+        name = re.split(r"[-.]", entry.name)[0].lower()
+        if name not in without and "steadyear" not in entry.name:
+            (packages / entry.name).symlink_to(entry)
+    with zipfile.ZipFile(wheel) as content:
+        content.extractall(packages)
+    return str(folder / "bin" / "python")
+
+
+@pytest.fixture(scope="module")
+def python(wheel, tmp_path_factory) -> str:
+    return environment(tmp_path_factory.mktemp("environment"), wheel, set())
+
+
+@pytest.fixture(scope="module")
+def python_without_extras(wheel, tmp_path_factory) -> str:
+    return environment(tmp_path_factory.mktemp("bare"), wheel, set(EXTRAS))
+
+
+@pytest.fixture
+def empty(tmp_path) -> Path:
+    """An empty folder but for packages whose names ours must not depend on."""
+    for name in ("attacks", "callbacks", "datamodules", "lightning_modules"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise ImportError('a foreign package')\n")
+    return tmp_path
+
+
+def test_the_wheel_holds_the_package_and_its_configurations(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"steadyear"}
+    configs = {str(path.relative_to(ROOT)) for path in (ROOT / "configs").rglob("*.yaml")}
+    modules = {str(p.relative_to(ROOT)) for s in SOURCES for p in (ROOT / s).rglob("*.py")}
+    templates = {str(p.relative_to(ROOT)) for p in (ROOT / "steadyear").rglob("*.j2")}
+    expected = {
+        file if file.startswith("steadyear/") else f"steadyear/{file}"
+        for file in configs | modules | templates
+    }
+    assert expected | {"steadyear/py.typed"} <= names
+    assert not [name for name in names if "test" in Path(name).parts]
+
+
+def test_the_installed_package_is_the_wheel(python, empty):
+    code = "import steadyear.attacks as a, steadyear.cli.lightning_cli; print(a.__file__)"
+    done = run([python, "-c", code], empty)
+    assert Path(python).parents[1] in Path(done.stdout.strip()).parents, done.stderr
+
+
+def test_a_study_of_shipped_experiments_runs_anywhere(python, empty):
+    experiment = "configs/experiment/demo/a2e.yaml"
+    study = {"systems": {"a2e": experiment}, "seeds": [0], "checkpoint": "last", "flags": SMALL}
+    (empty / "small.yaml").write_text(yaml.safe_dump(study))
+    done = run([python, "-m", "steadyear", "study", "small.yaml"], empty, STEADYEAR_CACHE="cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (empty / "runs/study/small/a2e/seed0/robustness.parquet").is_file()
+    (empty / "more.yaml").write_text(
+        "callbacks: {adversarial_training: configs/callbacks/madry.yaml}\n"
+    )
+    command = [python, "-m", "steadyear", "fit", "--config", experiment, "--config", "more.yaml"]
+    done = run([*command, "--print_config"], empty)
+    assert "AdversarialTraining" in done.stdout, done.stderr
+
+
+def test_the_snippets_of_the_readme_run(python, empty):
+    snippets = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(snippets) >= 3
+    prelude = (ROOT / "tests" / "readme_prelude.py").read_text()
+    (empty / "snippets.py").write_text("\n".join([prelude, *snippets]))
+    done = run([python, "snippets.py"], empty)
+    assert done.returncode == 0, done.stderr
+    assert (empty / "robustness.parquet").is_file()
+
+
+def test_without_extras_everything_imports_and_a_module_trains(python_without_extras, empty):
+    code = f"""
+import importlib, pkgutil
+from steadyear.__main__ import main
+for package in ("attacks", "callbacks", "datamodules", "lightning_modules", "cli", "study"):
+    top = importlib.import_module(f"steadyear.{{package}}")
+    for found in pkgutil.walk_packages(top.__path__, f"{{top.__name__}}."):
+        importlib.import_module(found.name)
+main(["fit", "--config", "configs/experiment/demo/a2e.yaml", *{SMALL!r}])
+"""
+    done = run([python_without_extras, "-c", code], empty, STEADYEAR_CACHE="cache")
+    assert done.returncode == 0, done.stderr
+    assert (empty / "runs/demo/a2e/seed0/checkpoints/last.ckpt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("extra", "arguments"),
+    [
+        ("wandb", ["fit", "--config", "configs/experiment/demo/a2e.yaml"]),
+        ("hub", ["fit", "--config", "configs/experiment/birds_demo/ordinary.yaml", *SMALL[-1:]]),
+        ("plots", ["compare", "runs"]),
+        ("hub", ["data", "birdset", "HSN", "--root", "data"]),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_cure(python_without_extras, extra, arguments, empty):
+    done = run([python_without_extras, "-m", "steadyear", *arguments], empty)
+    assert done.returncode in {1, 2}
+    assert f'pip install "steadyear[{extra}]"' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_every_optional_dependency_has_its_extra():
+    from importlib.metadata import requires
+
+    declared = " ".join(requires("steadyear") or [])
+    for module, extra in EXTRAS.items():
+        assert re.search(rf"{module}[^ ]*; extra == .{extra}.", declared), module
