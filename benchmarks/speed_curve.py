@@ -59,7 +59,7 @@ def by_curve(
 ) -> Tensor:
     """All budgets in one call, by bisection, each search until success."""
     attack = PGD(
-        Linf(0.0), objective, steps, bounds=BOUNDS, precision=precision, until_success=True
+        Linf(0.0), objective, steps=steps, bounds=BOUNDS, precision=precision, until_success=True
     )
     curve = robust_curve(attack, net, x, y, BUDGETS, until_success=True)
     return curve.minimal_budget.float().cpu()
@@ -67,7 +67,7 @@ def by_curve(
 
 def by_norm(net: nn.Module, x: Tensor, y: Tensor, steps: int) -> Tensor:
     """The minimal norm of each clip, rounded up to a budget."""
-    result = FMN(Linf(math.inf), OutputLoss(), steps, bounds=BOUNDS)(net, x, y)
+    result = FMN(Linf(math.inf), OutputLoss(), steps=steps, bounds=BOUNDS)(net, x, y)
     size = torch.where(result.success, result.size, math.inf).cpu()
     return smallest(torch.stack([size <= eps * (1 + 1e-5) for eps in BUDGETS]))
 

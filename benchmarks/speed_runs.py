@@ -101,8 +101,8 @@ def judged(
 def _pgd(within: Budget, precision: Precision, keep_best: bool) -> PGD:
     step = within.step / within.eps
     return PGD(
-        Linf(within.eps), CrossEntropy(), within.steps, step, keep_best=keep_best, bounds=BOUNDS,
-        precision=precision,
+        Linf(within.eps), CrossEntropy(), steps=within.steps, relative_step=step,
+        keep_best=keep_best, bounds=BOUNDS, precision=precision,
     )  # fmt: skip
 
 

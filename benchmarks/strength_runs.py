@@ -114,12 +114,16 @@ def theirs(attack: PeerAttack, loss: Loss = peers.cross_entropy) -> Attacker:
 
 def our_pgd(objective: Objective) -> Attacker:
     """PGD."""
-    return ours(lambda b, ball: PGD(ball, objective, b.steps, b.step / b.eps, bounds=BOUNDS))
+    return ours(
+        lambda b, ball: PGD(
+            ball, objective, steps=b.steps, relative_step=b.step / b.eps, bounds=BOUNDS
+        )
+    )
 
 
 def our_apgd(objective: Objective) -> Attacker:
     """APGD, in the Linf ball from its surface, as its authors begin."""
-    attack = ours(lambda b, ball: APGD(ball, objective, b.steps, bounds=BOUNDS))
+    attack = ours(lambda b, ball: APGD(ball, objective, steps=b.steps, bounds=BOUNDS))
 
     def run(net: nn.Module, x: Tensor, y: Tensor, within: Budget) -> Tensor:
         longest = within.start.flatten(1).abs().amax(1).reshape(-1, *(1 for _ in x.shape[1:]))
