@@ -122,7 +122,7 @@ def counted(
     report: Report, extent: Extent, net: nn.Module, x: Tensor, least: dict[str, float]
 ) -> None:
     """What the counted operations take at the speed of matrix products, for comparison."""
-    bound = floor(net, x)
+    bound = floor(net, x, extent.product_side)
     rows: list[Row] = []
     for precision in PRECISIONS:
         spent = bound[f"{precision} ms per step and clip"] / 1e3 * extent.steps * extent.batch

@@ -247,7 +247,7 @@ def compared(plain: float, without_snr: float, ours: dict[Precision, float]) -> 
     return row
 
 
-def floor(model: nn.Module, x: Tensor) -> dict[str, float]:
+def floor(model: nn.Module, x: Tensor, side: int = SIDE) -> dict[str, float]:
     """Counted arithmetic of one clip's gradient, and its time at the speed of matrix products."""
     model.eval().requires_grad_(False)
     with FlopCounterMode(display=False) as counter:
@@ -257,13 +257,13 @@ def floor(model: nn.Module, x: Tensor) -> dict[str, float]:
     operations = counter.get_total_flops()
     row = {"GFLOP per gradient": operations / 1e9}
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        factors = torch.randn(2, SIDE, SIDE).to(dtype)
+        factors = torch.randn(2, side, side).to(dtype)
         seconds = []
         for _ in range(10):
             started = time.perf_counter()
             torch.mm(factors[0], factors[1])
             seconds.append(time.perf_counter() - started)
-        speed = 2 * SIDE**3 / min(seconds)
+        speed = 2 * side**3 / min(seconds)
         row[f"{precision} GFLOP/s"] = speed / 1e9
         row[f"{precision} ms per step and clip"] = 1e3 * operations / speed
     return row

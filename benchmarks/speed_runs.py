@@ -40,9 +40,10 @@ class Extent(NamedTuple):
     memory_clips: int = 13
     curve_clips: int = 4
     curve_rounds: int = 2
+    product_side: int = 1536
 
 
-QUICK = Extent(1, 1, 32, 0.05, 2, 2, 3, 2, 1)
+QUICK = Extent(1, 1, 32, 0.05, 2, 2, 3, 2, 1, 64)
 
 
 class Standardised(nn.Module):
