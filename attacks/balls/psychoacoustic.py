@@ -1,4 +1,4 @@
-"""The ball of what cannot be heard."""
+"""The ball of inaudible perturbations."""
 
 from __future__ import annotations
 

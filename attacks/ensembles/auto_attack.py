@@ -10,7 +10,7 @@ from torch import Tensor
 from steadyear.attacks.balls import Ball
 from steadyear.attacks.core.attack import Attack, AttackSettings
 from steadyear.attacks.core.query import Query
-from steadyear.attacks.ensembles.members import Cost, Roster
+from steadyear.attacks.ensembles.members import Cost, MemberFactory
 from steadyear.attacks.ensembles.plans import PLANS, Task, Version, WorstBy
 from steadyear.attacks.ensembles.worst_case import WorstCase, run_member
 from steadyear.attacks.objectives.base import Objective
@@ -95,19 +95,19 @@ class AudioAutoAttack(Attack):
     @property
     def cost(self) -> Cost:
         """The most that a clip can cost; the result has what each clip did cost."""
-        return self._roster().cost
+        return self._members().cost
 
-    def _roster(self) -> Roster:
+    def _members(self) -> MemberFactory:
         plan, judge = PLANS[self.version], self.objective
-        return Roster(plan, self.task, self.worst, judge, self.ball, self.view, self.bounds)
+        return MemberFactory(plan, self.task, self.worst, judge, self.ball, self.view, self.bounds)
 
     def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Run the members one after the other, and keep each clip's worst perturbation."""
-        roster, success_first = self._roster(), self.worst == "success"
+        factory, success_first = self._members(), self.worst == "success"
         clean = query.clean_prediction
         worst = WorstCase(self.objective, query.x, clean, query.target, success_first)
         early = worst.success.clone()
-        for number, member in enumerate(roster.members(query)):
+        for number, member in enumerate(factory.members(query)):
             clips = _chosen(query, torch.ones_like(early) if member.everyone else ~worst.success)
             if len(clips) == 0:
                 break
@@ -115,11 +115,11 @@ class AudioAutoAttack(Attack):
             run_member(query, member, clips, worst, rng.part(number, clips), start)
             if member.everyone:
                 early = worst.success.clone()
-        if roster.climbs_on:
+        if factory.continues_after_success:
             lost = worst.value < (1 - _ROUNDING) * worst.largest
             clips = _chosen(query, worst.success & (~early | lost))
             if len(clips) > 0:
-                member, start = roster.further(query), worst.perturbation[clips]
+                member, start = factory.further(query), worst.perturbation[clips]
                 run_member(query, member, clips, worst, rng.part(0, clips), start)
         return worst.perturbation
 

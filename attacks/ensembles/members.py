@@ -39,7 +39,7 @@ class Cost(NamedTuple):
     forward_queries: int
 
 
-class Roster:
+class MemberFactory:
     """Makes the members of a version for a task.
 
     Args:
@@ -67,7 +67,7 @@ class Roster:
         self.lineup: Lineup = plan.lineups[worst][task]
 
     @property
-    def climbs_on(self) -> bool:
+    def continues_after_success(self) -> bool:
         """Whether clips with success are climbed on."""
         return self.plan.further and self.worst == "success"
 
@@ -75,7 +75,7 @@ class Roster:
     def cost(self) -> Cost:
         """The most that a clip can cost."""
         plan, lineup = self.plan, self.lineup
-        climbs = len(lineup.everyone) + len(lineup.resisting) + self.climbs_on
+        climbs = len(lineup.everyone) + len(lineup.resisting) + self.continues_after_success
         climbs += plan.targets if lineup.targeted else 0
         norm = lineup.boundary and isinstance(self.ball, NormBall)
         search = 0

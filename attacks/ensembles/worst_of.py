@@ -21,7 +21,7 @@ class WorstOf(Attack):
 
     Worst means success first, then the value of the judge, by its own aim for all attacks. No attack
     at all competes, too, so a result is never better for the model than the clean clip. PGD with
-    ``SquaredError`` and PGD with ``AbsoluteError``, judged by ``AbsoluteError``, hurt MAE more than
+    ``SquaredError`` and PGD with ``AbsoluteError``, judged by ``AbsoluteError``, raise MAE more than
     either. A clip costs what it costs under all attacks together, and one forward pass for each.
 
     Ball, view, bounds and precision are those of the attacks, which share them; their seeds are not

@@ -9,7 +9,7 @@ target of the attacker and e = 1e-10:
     DRS  = min(1, exp(1 - L(f(x), a) / (L(f(x'), a) + e)))
     TARS = (1 + b^2) * DRS * PRS / (b^2 * PRS + DRS)
 
-1 means that the attack achieved nothing. PRS falls when the attack hurts the task, DRS when the
+1 means that the attack achieved nothing. PRS falls when the attack degrades the task, DRS when the
 prediction comes closer to the attacker's target, and TARS is the F-measure of the two. A data set
 is described by the mean over its clips.
 

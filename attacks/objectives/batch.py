@@ -1,4 +1,4 @@
-"""Objectives of a whole batch: what hurts figures that rank or correlate the clips of a data set.
+"""Objectives of a whole batch: which lower metrics that rank or correlate the clips of a data set.
 
 Every clip of the batch has the same value, that of the batch, so the batch is attacked as one: what is
 kept is kept for all of its clips. Figures under such an attack depend on which clips share a batch;
@@ -53,7 +53,7 @@ class BatchCorrelation(RegressionObjective):
 
 
 class ClassRanking(MultiLabelObjective):
-    """Rank clips without a label before clips with it: what hurts cmAP.
+    """Rank clips without a label before clips with it, which lowers cmAP.
 
     One minus a smooth average precision of each class over the clips of the batch (Smooth-AP, Brown
     et al., 2020, arXiv 2007.12163), averaged over the classes that some clips of the batch have and

@@ -52,7 +52,7 @@ class EmbeddingDissimilarity(Objective):
 
 
 class PrototypeActivation(Objective):
-    """Targeted attack on prototypes: awaken some of them, or put them to sleep.
+    """Targeted attack on prototypes: activate some of them, or deactivate them.
 
     Reads activations (batch, prototypes), as ``View(field="prototype_activations")`` gives them,
     and maximises the mean activation of the chosen ones, or its negative. It asks for no label.

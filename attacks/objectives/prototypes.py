@@ -1,4 +1,4 @@
-"""Objectives on prototypes that belong to classes: hide those of a clip's labels, awaken others."""
+"""Objectives on prototypes that belong to classes: hide those of a clip's labels, activate others."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class OwnPrototypes(Objective):
     a head in which every class has k prototypes and prototype i belongs to class i // k, as in
     AudioProtoPNet. The value is the mean activation of the prototypes of absent classes, minus that
     of the prototypes of the labels present. A clip without labels has nothing to hide, a clip with
-    all labels nothing to awaken: that part of the value is 0. The choice of the mean is ours.
+    all labels nothing to activate: that part of the value is 0. The choice of the mean is ours.
 
     Args:
         hide: Lower the prototypes of the labels present.
-        awaken: Raise the prototypes of absent classes.
+        activate: Raise the prototypes of absent classes.
         tolerance: The attack succeeds when the value has grown by more than this; activations lie
             between 0 and 1.
 
@@ -28,11 +28,11 @@ class OwnPrototypes(Objective):
         ValueError: If the attack is to do neither.
     """
 
-    def __init__(self, hide: bool = True, awaken: bool = True, tolerance: float = 0.1) -> None:
-        if not (hide or awaken):
+    def __init__(self, hide: bool = True, activate: bool = True, tolerance: float = 0.1) -> None:
+        if not (hide or activate):
             raise ValueError("OwnPrototypes hides, awakens, or both: set one of them to true.")
         self.hide = hide
-        self.awaken = awaken
+        self.activate = activate
         self.tolerance = tolerance
 
     def reference(self, clean: Tensor, target: Tensor | None) -> Tensor:
@@ -62,11 +62,11 @@ class OwnPrototypes(Objective):
             raise ValueError("OwnPrototypes needs labels from 0 to 1, one for each class.")
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Mean activation of what is awakened minus that of what is hidden, per clip."""
+        """Mean activation of what is activated minus that of what is hidden, per clip."""
         k = prediction.shape[1] // target.shape[1]
         own = present(target).repeat_interleave(k, 1)
         value = prediction.new_zeros(len(prediction))
-        if self.awaken:
+        if self.activate:
             value = value + _mean(prediction, ~own)
         if self.hide:
             value = value - _mean(prediction, own)

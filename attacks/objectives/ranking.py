@@ -1,4 +1,4 @@
-"""Objectives on the order of a clip's labels: what hurts average precision and top-k.
+"""Objectives on the order of a clip's labels, which lower average precision and top-k.
 
 A clip without present labels has no order to disturb, nor one without absent labels. Its value is 0,
 or the decision threshold, logit 0, stands in for the missing side, as each objective says. The

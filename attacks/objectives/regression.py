@@ -63,7 +63,7 @@ class RegressionObjective(Objective):
 
 
 class SquaredError(RegressionObjective):
-    """Mean squared error over the attacked outputs; what hurts RMSE and R2."""
+    """Mean squared error over the attacked outputs; lowers R2 and raises RMSE."""
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Mean squared error per clip."""
@@ -71,7 +71,7 @@ class SquaredError(RegressionObjective):
 
 
 class AbsoluteError(RegressionObjective):
-    """Mean absolute error over the attacked outputs; what hurts MAE."""
+    """Mean absolute error over the attacked outputs; raises MAE."""
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Mean absolute error per clip."""

@@ -1,4 +1,4 @@
-"""What cannot be heard beside a clip: a simple psychoacoustic model."""
+"""Masking thresholds of a clip by a simple psychoacoustic model."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class CorruptionEvaluation(ClipEvaluation):
     Writes one row per clip, corruption and severity to ``corruptions.parquet`` in the run's folder,
     logs the module's scores as ``test/audio_c/<corruption>@<severity>/<score>``, their mean over
     corruptions and severities as ``test/audio_c/mean/<score>``, and prints them. ``worst`` is, for
-    every score, the corruption that hurts it most, as its mean over severities; ``worst_per_clip``
+    every score, the corruption that degrades it most, as its mean over severities; ``worst_per_clip``
     takes for every clip and severity the corruption with the largest error of the clip. ``clean`` is
     scored from the waveforms, too, so all figures compare. Modules are scored as in
     ``RobustnessEvaluation``, from all clips of all processes, each clip once, in fp32, outside

@@ -23,7 +23,7 @@ def corruption_figures(frame: pd.DataFrame, module: object) -> dict[str, Figures
 
     Returns:
         Scores by ``clean``, ``<corruption>@<severity>``, ``mean``, ``worst``, of every score the
-        corruption that hurts it most, as its mean over the severities, and ``worst_per_clip``, the
+        corruption that degrades it most, as its mean over the severities, and ``worst_per_clip``, the
         mean over the severities of the worst corruption of each clip. ``worst`` is empty where
         targets are no possible predictions, such as numbers of classes.
     """

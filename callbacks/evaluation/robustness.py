@@ -49,7 +49,7 @@ class RobustnessEvaluation(ClipEvaluation):
     Writes one row per clip, attack and budget to ``robustness.parquet`` (``robustness-val.parquet``
     for validation) in the run's folder, logs the module's scores, the share of successes and the
     achieved norms as ``<stage>/<attack>@<budget>/<figure>``, and prints them; ``worst`` takes for
-    every clip the attack that hurt it most, of attacks that choose from the same perturbations, see
+    every clip the attack with the largest error, of attacks that choose from the same perturbations, see
     ``steadyear.callbacks.records.worst_cases``. Scores are computed from all clips of all processes, each clip once, in
     fp32, outside autocast.
 

@@ -1,4 +1,4 @@
-"""How much an attack hurt each clip, in the measures of the module under attack.
+"""The error and the loss of each clip under attack, in the measures of the module under attack.
 
 Two methods of a module are used where they exist. ``clip_errors(prediction, target)`` gives the
 error of each clip, by which the worst attack is found. ``clip_losses(prediction, target)`` gives

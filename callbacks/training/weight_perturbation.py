@@ -97,7 +97,7 @@ class AdversarialWeightPerturbation:
                 parameter.add_(g * (self.gamma * parameter.norm() / (length + _TINY)))
 
     def restore(self) -> None:
-        """Put the weights back, bit by bit; nothing happens if they are not perturbed."""
+        """Put the weights back exactly; nothing happens if they are not perturbed."""
         with torch.no_grad():
             for parameter, original in self._originals:
                 parameter.copy_(original)

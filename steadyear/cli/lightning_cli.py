@@ -21,7 +21,7 @@ from steadyear.attacks.sanity import Level
 from steadyear.callbacks import RunCSVLogger, RunRecord, RunWandbLogger
 from steadyear.cli.messages import plain
 from steadyear.cli.quiet import silence_library_output
-from steadyear.cli.relatives import introduce
+from steadyear.cli.relatives import add_relatives
 from steadyear.foundation.shipped_configs import with_shipped_parts
 from steadyear.runs.folders import CHECKPOINTS, Request, locate
 
@@ -145,7 +145,7 @@ class SteadyEarCLI(LightningCLI):
         for evaluation in evaluations:
             evaluation.init_args.sanity = config.sanity or evaluation.init_args.sanity
             if self.subcommand in ("validate", "test"):
-                introduce(evaluation.init_args, folder, Path(config.runs_dir))
+                add_relatives(evaluation.init_args, folder, Path(config.runs_dir))
         if first:
             folder.path.mkdir(parents=True, exist_ok=True)
             start = f", from {folder.checkpoint}" if folder.checkpoint else ""

@@ -53,7 +53,7 @@ def find_relatives(folder: Path, checkpoint: str, runs_dir: Path) -> Relatives:
     return Relatives(paths, None if twin is None else str(twin / CHECKPOINTS / name))
 
 
-def introduce(evaluation: Any, run: RunFolder, runs_dir: Path) -> None:
+def add_relatives(evaluation: Any, run: RunFolder, runs_dir: Path) -> None:
     """Tell a robustness evaluation with full checks which relatives its run has.
 
     Args:

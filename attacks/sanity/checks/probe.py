@@ -100,7 +100,7 @@ def _judge_single(samples: list[Sample]) -> Finding:
     clips = float((worst["single"] > worst["rise"] + worst["slack"]).double().mean())
     lead = max(share(worst), 0.0)
     status = Status.FAIL if lead > 0.01 else Status.WARN if clips > 0.05 else Status.PASS
-    says = f"is the lead of a single step over the attack; it hurts {clips:.0%} of the clips more"
+    says = f"is the lead of a single step over the attack; the errors of {clips:.0%} of the clips are larger"
     return Finding(status, lead, says, worst.where)
 
 
@@ -140,7 +140,7 @@ def _judge_noise(samples: list[Sample]) -> Finding:
     status = Status.WARN if share > 0.05 else Status.PASS
     status = Status.FAIL if lost and not single else status
     says = (
-        f"is the rise by the worst of {_TRIES} noises in rises of the attack; noise hurts "
+        f"is the rise by the worst of {_TRIES} noises in rises of the attack; noise raises the errors of "
         f"{share:.0%} of the clips more"
     )
     return Finding(status, ratio(worst), says, worst.where)

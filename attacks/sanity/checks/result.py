@@ -160,7 +160,7 @@ def _judge_converged(samples: list[Sample]) -> Finding:
     share = late(worst)
     says = "of the rise of the objective came in the last fifth of the steps"
     if share > 0.05:
-        says += "; more steps would hurt more"
+        says += "; more steps would increase the error"
     return Finding(graded(share, 0.05, 0.15), share, says, worst.where)
 
 
@@ -195,7 +195,7 @@ def _judge_monotone(samples: list[Sample]) -> Finding:
     share, clips, where, single = max(falls)
     status = graded(share, 0.0 if clips <= 0.05 else -1.0, 0.05)
     status = Status.WARN if single and status is Status.FAIL else status
-    says = f"of the rise is lost at a larger budget; {clips:.0%} of the clips were hurt less"
+    says = f"of the rise is lost at a larger budget; {clips:.0%} of the clips had smaller errors"
     return Finding(status, share, says, where)
 
 

@@ -9,7 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from steadyear.compare.render.style import legend, look, panels
-from steadyear.compare.sections.cost import CONDITIONS, COSTS, Price, front, points, prices
+from steadyear.compare.sections.cost import (
+    CONDITIONS,
+    COSTS,
+    TrainingCost,
+    front,
+    points,
+    training_costs,
+)
 from steadyear.compare.statistics.summary import Summary
 
 WIDE: Final = 8.0
@@ -24,10 +31,10 @@ def can_draw(summary: Summary) -> bool:
     Returns:
         Whether :func:`draw_cost` has a panel.
     """
-    return bool(_kinds(prices(summary)))
+    return bool(_kinds(training_costs(summary)))
 
 
-def _kinds(found: Sequence[Price]) -> list[tuple[str, str]]:
+def _kinds(found: Sequence[TrainingCost]) -> list[tuple[str, str]]:
     return [
         (cost, each) for each in CONDITIONS for cost in COSTS if len(points(found, cost, each)) > 1
     ]
@@ -43,16 +50,16 @@ def draw_cost(summary: Summary) -> Figure:
         The figure: a panel per cost and condition; filled markers are on the Pareto front, bars reach
         from the lowest to the highest seed.
     """
-    found = prices(summary)
+    found = training_costs(summary)
     kinds = _kinds(found)
     figure, axes = panels(len(kinds), 2.6, 2.6, sharey=False)
     for axis, kind in zip(axes, kinds, strict=True):
         places = points(found, *kind)
         best = front(places, higher_is_better=summary.task.higher_is_better)
-        for price in found:
-            if price.system.label in places:
-                position = summary.systems.index(price.system)
-                _point(axis, price, kind, position, price.system.label in best)
+        for entry in found:
+            if entry.system.label in places:
+                position = summary.systems.index(entry.system)
+                _point(axis, entry, kind, position, entry.system.label in best)
         _cost_axis(axis, [cost for cost, _ in places.values()])
         _front_line(axis, [places[label] for label in best])
         axis.set_xlabel(COSTS[kind[0]])
@@ -62,9 +69,11 @@ def draw_cost(summary: Summary) -> Figure:
     return figure
 
 
-def _point(axis: Axes, price: Price, kind: tuple[str, str], position: int, best: bool) -> None:
+def _point(
+    axis: Axes, entry: TrainingCost, kind: tuple[str, str], position: int, best: bool
+) -> None:
     colour, marker = look(position)
-    cost, score = price.costs[kind[0]], price.scores[kind[1]]
+    cost, score = entry.costs[kind[0]], entry.scores[kind[1]]
     bar: Any = {"color": colour, "alpha": 0.4, "linewidth": 1.2}
     axis.vlines(cost.mean, min(score.values.values()), max(score.values.values()), **bar)
     axis.hlines(score.mean, min(cost.values.values()), max(cost.values.values()), **bar)
@@ -96,7 +105,7 @@ def _cost_axis(axis: Axes, costs: Sequence[float]) -> None:
         axis.set_xlim(left=0)
 
 
-def _names(axis: Axes, summary: Summary, found: Sequence[Price]) -> None:
-    for price in found:
-        colour, marker = look(summary.systems.index(price.system))
-        axis.plot([], [], color=colour, marker=marker, linestyle="none", label=price.system.label)
+def _names(axis: Axes, summary: Summary, found: Sequence[TrainingCost]) -> None:
+    for entry in found:
+        colour, marker = look(summary.systems.index(entry.system))
+        axis.plot([], [], color=colour, marker=marker, linestyle="none", label=entry.system.label)

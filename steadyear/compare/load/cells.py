@@ -80,14 +80,14 @@ class Cell(NamedTuple):
         return MINIMAL if self.attack.minimal_norm else UNBOUNDED
 
     @property
-    def dose(self) -> str:
+    def budget_text(self) -> str:
         """Attack and budget in words, without domain and norm."""
         return f"{self.attack.name}{' at' if self.bounded else ','} {self.amount}"
 
     @property
     def label(self) -> str:
         """Attack, budget, domain and norm in words."""
-        return f"{self.dose} ({self.attack.space})"
+        return f"{self.budget_text} ({self.attack.space})"
 
 
 def budget_label(budget: float) -> str:

@@ -127,9 +127,17 @@ def concept_table(summary: Summary) -> Table:
             before = system.clean.concept_mae[name]
             numbers = [show(clean, 2), show(after, 2), show(before), show(error), show(change)]
             rows.append([system.label, name, *numbers])
-    header = ["system", "concept", "clean r", "att. r", "clean MAE", "att. MAE", "mean |change|"]
+    header = [
+        "system",
+        "concept",
+        "clean r",
+        "attacked r",
+        "clean MAE",
+        "attacked MAE",
+        "mean |change|",
+    ]
     caption = (
-        f"r over clips, mean absolute error and change; att. = under {summary.headline.label}."
+        f"r over clips, mean absolute error and change; attacked = under {summary.headline.label}."
     )
     return Table("Concepts", caption, header, rows, keys=2)
 
@@ -155,7 +163,7 @@ def strength_table(summary: Summary) -> Table:
                 show(metrics["gradient_queries"], 0).removesuffix("±0"),
             ]
             rows.append([system.label, cell.attack.label, cell.amount, *numbers])
-    header = ["system", "attack", "budget", "L∞", "L2", "SNR [dB]", "success", "grads"]
+    header = ["system", "attack", "budget", "L∞", "L2", "SNR [dB]", "success", "gradient queries"]
     caption = (
         "Means over clips: achieved norms in the unit of the budget, signal-to-noise ratio where "
         "audio exists, share of clips where the attack reached its goal, gradient queries per clip."

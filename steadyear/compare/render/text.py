@@ -55,11 +55,11 @@ def overview(summary: Summary) -> tuple[list[str], list[list[str]]]:
         summary: The comparison.
 
     Returns:
-        Header and rows; the columns ``att.`` belong to the headline attack.
+        Header and rows; the columns ``attacked`` belong to the headline attack.
     """
     task = summary.task
     scores = [column.head for column in task.columns] + ["range"] * task.has_range
-    header = ["system", "seeds", *scores, "grads", "fit [s]"]
+    header = ["system", "seeds", *scores, "gradient queries", "fit [s]"]
     return header, [_overview_row(each, summary) for each in summary.systems]
 
 
@@ -91,8 +91,8 @@ def overview_caption(summary: Summary) -> str:
         The caption.
     """
     return (
-        f"{summary.task.glossary}; att. = under {summary.headline.label}; "
-        f"{summary.task.loss_glossary}; grads = gradient queries per clip; fit = training time. "
+        f"{summary.task.glossary}; attacked = under {summary.headline.label}; "
+        f"{summary.task.loss_glossary}; gradient queries = per clip; fit = training time. "
         f"{spread_caption(summary)}"
     )
 

@@ -142,8 +142,8 @@ REGRESSION: Final = Task(
     columns=(
         Column("clean r", "pearson", attacked=False, digits=2),
         Column("clean MAE", "mae", attacked=False),
-        Column("att. r", "pearson", attacked=True, digits=2),
-        Column("att. MAE", "mae", attacked=True),
+        Column("attacked r", "pearson", attacked=True, digits=2),
+        Column("attacked MAE", "mae", attacked=True),
         Column("ΔMAE", "delta_mae", attacked=True),
     ),
     has_range=True,
@@ -174,12 +174,12 @@ MULTILABEL: Final = Task(
     drawn=drawn_cmap,
     columns=(
         Column("clean cmAP", "cmap", attacked=False),
-        Column("att. cmAP", "cmap", attacked=True),
+        Column("attacked cmAP", "cmap", attacked=True),
         Column("cmAP drop", "cmap_drop", attacked=True),
         Column("cmAP PRS", "prs_cmap", attacked=True, digits=2),
         Column("PRS", "prs", attacked=True, digits=2),
-        Column("att. AUROC", "auroc", attacked=True, digits=2),
-        Column("att. top-1", "top1", attacked=True, digits=2),
+        Column("attacked AUROC", "auroc", attacked=True, digits=2),
+        Column("attacked top-1", "top1", attacked=True, digits=2),
     ),
     has_range=False,
     glossary=(

@@ -199,7 +199,7 @@ def _caption(summary: Summary, found: AudioC) -> str:
     return (
         f"{score.label} under corruptions of the waveform, mean over severities {severities}; "
         f"{better} is better. clean: the same clips without corruption. worst: the corruption that "
-        f"hurts most, of each seed. {MISSING}: undefined.{left_out}"
+        f"degrades most, of each seed. {MISSING}: undefined.{left_out}"
     )
 
 

@@ -27,7 +27,7 @@ FACTS: Final = {
 
 
 @dataclass(frozen=True)
-class Price:
+class TrainingCost:
     """Cost and score of one system.
 
     Attributes:
@@ -68,7 +68,7 @@ def training_gflops(facts: Mapping[str, Any]) -> float | None:
     return float(forward) * (3 * int(clips) + 2 * int(queries))
 
 
-def prices(summary: Summary) -> list[Price]:
+def training_costs(summary: Summary) -> list[TrainingCost]:
     """Cost and score of every system of which one cost is known.
 
     Args:
@@ -77,11 +77,11 @@ def prices(summary: Summary) -> list[Price]:
     Returns:
         The systems, in order; empty where no run recorded a cost.
     """
-    found = [_price(system, summary) for system in summary.systems]
-    return [price for price in found if price.costs]
+    found = [_entry(system, summary) for system in summary.systems]
+    return [entry for entry in found if entry.costs]
 
 
-def _price(system: System, summary: Summary) -> Price:
+def _entry(system: System, summary: Summary) -> TrainingCost:
     runs = system.group.runs
     values = {"training_gflops": [training_gflops(run.facts) for run in runs]}
     values["fit_seconds"] = [run.fit_seconds for run in runs]
@@ -90,7 +90,7 @@ def _price(system: System, summary: Summary) -> Price:
     scores = {"clean": system.clean.metrics[key]}
     if summary.headline in system.attacked:
         scores["attacked"] = system.attacked[summary.headline].metrics[key]
-    return Price(system, _complete(runs, facts), _complete(runs, values), scores)
+    return TrainingCost(system, _complete(runs, facts), _complete(runs, values), scores)
 
 
 def _complete(
@@ -127,7 +127,9 @@ def front(
     return sorted(chosen, key=lambda label: points[label])
 
 
-def points(found: Sequence[Price], cost: str, condition: str) -> dict[str, tuple[float, float]]:
+def points(
+    found: Sequence[TrainingCost], cost: str, condition: str
+) -> dict[str, tuple[float, float]]:
     """Mean cost and mean score by system, as far as both are known.
 
     Args:
@@ -154,17 +156,17 @@ def cost_table(summary: Summary) -> Table:
     Returns:
         The table; without rows where no run recorded a cost.
     """
-    found = prices(summary)
+    found = training_costs(summary)
     fronts = _fronts(summary, found)
     heads = [f"{condition} front" for condition in CONDITIONS]
     header = ["system", *FACTS.values(), *COSTS.values(), *heads]
     rows, colours = [], []
-    for price in found:
-        label = price.system.label
+    for entry in found:
+        label = entry.system.label
         best = {key for key, labels in fronts.items() if label in labels}
         on = [[UNITS[cost] for cost in COSTS if (cost, each) in best] for each in CONDITIONS]
-        rows.append([label, *_numbers(price), *(", ".join(each) or MISSING for each in on)])
-        colours.append(look(summary.systems.index(price.system)).color)
+        rows.append([label, *_numbers(entry), *(", ".join(each) or MISSING for each in on)])
+        colours.append(look(summary.systems.index(entry.system)).color)
     score = summary.task.score.label
     caption = (
         "GFLOPs = forward * (3 * clips + 2 * queries): a training step costs a forward pass and a "
@@ -176,7 +178,7 @@ def cost_table(summary: Summary) -> Table:
     return Table("Cost", caption, header, rows, colours=tuple(colours))
 
 
-def _fronts(summary: Summary, found: Sequence[Price]) -> dict[tuple[str, str], list[str]]:
+def _fronts(summary: Summary, found: Sequence[TrainingCost]) -> dict[tuple[str, str], list[str]]:
     pairs = {(cost, each): points(found, cost, each) for cost in COSTS for each in CONDITIONS}
     higher = summary.task.higher_is_better
     return {
@@ -184,8 +186,8 @@ def _fronts(summary: Summary, found: Sequence[Price]) -> dict[tuple[str, str], l
     }
 
 
-def _numbers(price: Price) -> list[str]:
-    known = price.facts | price.costs
+def _numbers(entry: TrainingCost) -> list[str]:
+    known = entry.facts | entry.costs
     return [_three_digits(known.get(name)) for name in (*FACTS, *COSTS)]
 
 
@@ -197,8 +199,8 @@ def _three_digits(spread: Spread | None) -> str:
     return text if spread.std else text.split("±")[0]
 
 
-def _devices(found: Sequence[Price]) -> str:
-    devices = {str(run.facts.get("device")) for price in found for run in price.system.group.runs}
+def _devices(found: Sequence[TrainingCost]) -> str:
+    devices = {str(run.facts.get("device")) for entry in found for run in entry.system.group.runs}
     return f" (here: {', '.join(sorted(devices))})" if len(devices) > 1 else ""
 
 
@@ -212,13 +214,13 @@ def cost_frame(summary: Summary) -> pd.DataFrame:
         One row per system and seed; empty where no cost is known.
     """
     rows = []
-    for price in prices(summary):
-        columns = price.facts | price.costs
+    for entry in training_costs(summary):
+        columns = entry.facts | entry.costs
         key = summary.task.score.key
-        columns |= {f"{key}_{name}": spread for name, spread in price.scores.items()}
-        for seed in price.system.group.seeds:
+        columns |= {f"{key}_{name}": spread for name, spread in entry.scores.items()}
+        for seed in entry.system.group.seeds:
             values = {name: spread.values.get(seed) for name, spread in columns.items()}
-            rows.append({"system": price.system.label, "seed": seed} | values)
+            rows.append({"system": entry.system.label, "seed": seed} | values)
     return pd.DataFrame(rows)
 
 
@@ -232,15 +234,15 @@ def cost_json(summary: Summary) -> dict[str, Any]:
         ``systems``: facts and costs of every system by seed. ``fronts``: labels per pair of cost
         and condition. Both empty where no cost is known.
     """
-    found = prices(summary)
+    found = training_costs(summary)
     return {
         "systems": [
-            {"label": price.system.label}
+            {"label": entry.system.label}
             | {
                 name: {str(seed): value for seed, value in spread.values.items()}
-                for name, spread in (price.facts | price.costs).items()
+                for name, spread in (entry.facts | entry.costs).items()
             }
-            for price in found
+            for entry in found
         ],
         "fronts": [
             {"cost": cost, "error": condition, "systems": labels}

@@ -21,7 +21,7 @@ SEED_CAPTION: Final = (
     "Would the difference survive training again with other seeds? The unit is the seed: {} "
     "is one value. Where both systems have the same seeds they are compared "
     "seed by seed with a paired t-test, else with Welch's t-test. Intervals: 95 % percentile "
-    "bootstrap, drawing seeds, or seeds and clips; with few seeds they are too narrow. Holm: p "
+    "bootstrap, drawing seeds, or seeds and clips; with few seeds they are too narrow. p (Holm): p "
     "corrected for the number of pairs. d: Cohen's d, the difference in standard deviations of the "
     f"seed means. Below {FEWEST_SEEDS} seeds no test is made."
 )
@@ -29,7 +29,7 @@ POOLED_CAPTION: Final = (
     "Do these very networks differ, clip by clip? Paired t-test and Wilcoxon's signed-rank test on "
     "all clips of the common seeds, pooled{}. Clips of one seed share a "
     "network and seeds share their clips, so these values are not independent: p says nothing about "
-    "other trainings, for which it is usually far too small. Holm: corrected for the number of pairs. r: matched-pairs "
+    "other trainings, for which it is usually far too small. p (Holm): corrected for the number of pairs. r: matched-pairs "
     "rank-biserial correlation, 1 where the left system has the larger value in every pair."
 )
 
@@ -103,8 +103,8 @@ def seed_rows(comparisons: Sequence[Comparison]) -> Rows:
     Returns:
         Header and rows.
     """
-    header = ["left - right", "seeds", "difference", "95 % seeds", "95 % seeds+clips"]
-    header += ["test", "p", "Holm", "d"]
+    header = ["A - B", "seeds", "difference", "95 % seeds", "95 % seeds+clips"]
+    header += ["test", "p", "p (Holm)", "d"]
     return header, [_seed_row(each) for each in comparisons]
 
 
@@ -133,7 +133,7 @@ def pooled_rows(comparisons: Sequence[Comparison]) -> Rows:
     Returns:
         Header and rows.
     """
-    header = ["left - right", "pairs", "t", "p", "Holm", "Wilcoxon p", "Holm", "r"]
+    header = ["A - B", "pairs", "t", "p", "p (Holm)", "Wilcoxon p", "p (Holm)", "r"]
     return header, [_pooled_row(each) for each in comparisons]
 
 

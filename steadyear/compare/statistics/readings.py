@@ -43,7 +43,7 @@ def _read_pair(
     first, second = sorted((left, right), key=lambda label: losses[label].mean)
     clean = [scores[label][0].metrics[task.score.key].mean for label in (first, second)]
     return (
-        f"Under {headline.dose}, "
+        f"Under {headline.budget_text}, "
         f"{first} {_loses(losses[first].mean)} {name} and "
         f"{second} {_loses(losses[second].mean)}{_overlap(losses[first], losses[second])}. "
         f"Without attack their {name}s are {clean[0]:.3f} and {clean[1]:.3f}."

@@ -102,8 +102,8 @@ def attacked_scores(run: Run, attacked: Attacked, clean: Scores[float]) -> Score
     scores.metrics["gradient_queries"] = float(attacked.gradient_queries.mean())
     scores.metrics["achieved_linf"] = float(attacked.achieved_linf.mean())
     scores.metrics["achieved_l2"] = float(attacked.achieved_l2.mean())
-    heard = attacked.snr_db[~np.isnan(attacked.snr_db)]
-    scores.metrics["snr_db"] = float(heard.mean()) if heard.size else math.nan
+    audible = attacked.snr_db[~np.isnan(attacked.snr_db)]
+    scores.metrics["snr_db"] = float(audible.mean()) if audible.size else math.nan
     scores.metrics.update(_robustness(attacked))
     if task.robustness is not None:
         scores.metrics[f"prs_{task.score.key}"] = task.robustness(before, after)

@@ -125,7 +125,7 @@ def summarize(groups: Sequence[Group], warnings: Sequence[str] = ()) -> Summary:
 
 
 def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:
-    """Find the headline: the attack that hurts most, on average, at its largest budget.
+    """Find the headline: the attack with the largest error, on average, at its largest budget.
 
     Attacks that more systems met go first: the headline compares them. A system that did not meet it
     is left out of the mean. Attacks that minimise the norm do not take

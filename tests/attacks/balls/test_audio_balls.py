@@ -193,8 +193,8 @@ def test_silence_stays_finite(make, case) -> None:
     for values in (result.size, result.objective, result.adversarial):
         assert values.isfinite().all()
     assert (result.size <= 0.5 * (1 + 1e-6)).all()
-    heard = bool((result.perturbation[1] != 0).any())
-    assert heard == isinstance(make(), Psychoacoustic)
+    audible = bool((result.perturbation[1] != 0).any())
+    assert audible == isinstance(make(), Psychoacoustic)
     FMN(make(math.inf), AbsoluteError(tolerance=0.01), steps=5)(model, x, target)
 
 

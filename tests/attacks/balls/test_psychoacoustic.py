@@ -1,4 +1,4 @@
-"""The lapped transform, the model of masking, and the ball of what cannot be heard."""
+"""The lapped transform, the model of masking, and the ball of what cannot be audible."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ def test_published_points_of_hearing() -> None:
 
 
 def test_silence_leaves_the_threshold_in_quiet() -> None:
-    """All bins of a band at their limits carry the energy of a sine that is just heard."""
+    """All bins of a band at their limits carry the energy of a sine that is just audible."""
     limit = permitted(torch.zeros(1, 8000))
     hz = (np.arange(BINS) + 0.5) * RATE / (2 * BINS)
     band = np.floor(bark(torch.tensor(hz)).numpy()) == np.floor(bark(torch.tensor(3300.0)).item())
     sine = 10 ** ((threshold_in_quiet(torch.tensor(3300.0)).item() - 96) / 20)
     assert limit[band].sum() == pytest.approx(sine**2 * BINS / 2, rel=0.1)
-    heard = permitted(tone(3300, 1e-6))
-    np.testing.assert_allclose(heard, limit)
+    audible = permitted(tone(3300, 1e-6))
+    np.testing.assert_allclose(audible, limit)
 
 
 def test_a_tone_hides_noise_around_it_and_more_above_than_below() -> None:

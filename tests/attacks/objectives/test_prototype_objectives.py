@@ -39,29 +39,29 @@ def case() -> tuple[nn.Module, Tensor, Tensor]:
     return MultiLabelModule(Map(), head).eval(), x, target
 
 
-def by_hand(activations: Tensor, target: Tensor, hide: bool, awaken: bool) -> Tensor:
+def by_hand(activations: Tensor, target: Tensor, hide: bool, activate: bool) -> Tensor:
     values = []
     for row, labels in zip(activations, target, strict=True):
         own = [v for i, v in enumerate(row.tolist()) if labels[i // K] == 1]
         other = [v for i, v in enumerate(row.tolist()) if labels[i // K] == 0]
-        up = sum(other) / len(other) if awaken and other else 0.0
+        up = sum(other) / len(other) if activate and other else 0.0
         values.append(up - (sum(own) / len(own) if hide and own else 0.0))
     return torch.tensor(values, dtype=activations.dtype)
 
 
-@pytest.mark.parametrize(("hide", "awaken"), [(True, False), (False, True), (True, True)])
-def test_value_and_success_by_hand(case, hide, awaken):
+@pytest.mark.parametrize(("hide", "activate"), [(True, False), (False, True), (True, True)])
+def test_value_and_success_by_hand(case, hide, activate):
     net, x, target = case
-    objective = OwnPrototypes(hide, awaken, tolerance=0.02)
+    objective = OwnPrototypes(hide, activate, tolerance=0.02)
     result = PGD(Linf(0.2), objective, steps=5, view=ACTIVATIONS)(net, x, target)
     clean, attacked = (
-        by_hand(output.prototype_activations.double(), target, hide, awaken)
+        by_hand(output.prototype_activations.double(), target, hide, activate)
         for output in (result.clean_output, result.output)
     )
     torch.testing.assert_close(result.clean_objective.double(), clean)
     torch.testing.assert_close(result.objective.double(), attacked)
     assert torch.equal(result.success, attacked - clean > 0.02)
-    possible = (target.any(1) & hide) | ((target == 0).any(1) & awaken)
+    possible = (target.any(1) & hide) | ((target == 0).any(1) & activate)
     assert (attacked > clean).equal(possible)
     assert result.success[possible].any()
 
@@ -70,7 +70,7 @@ def test_only_the_own_prototypes_are_hidden(case):
     """Hiding must not be mistaken for lowering everything: gradients reach the own ones alone."""
     _, _, target = case
     activations = torch.rand(4, 6, requires_grad=True)
-    value = OwnPrototypes(awaken=False)(activations, target)
+    value = OwnPrototypes(activate=False)(activations, target)
     (gradient,) = torch.autograd.grad(value.sum(), activations)
     assert torch.equal(gradient != 0, target.repeat_interleave(K, 1) > 0)
     assert (gradient <= 0).all()
@@ -86,4 +86,4 @@ def test_what_does_not_fit_is_refused(case):
     with pytest.raises(ValueError, match="from 0 to 1"):
         attack(net, x, 2 * target)
     with pytest.raises(ValueError, match="hides, awakens"):
-        OwnPrototypes(hide=False, awaken=False)
+        OwnPrototypes(hide=False, activate=False)

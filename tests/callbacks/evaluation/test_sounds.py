@@ -93,9 +93,9 @@ def test_only_waveforms_can_be_heard() -> None:
     box = View(domain=SemanticBox([Gain()], RATE))
     result = FGSM(Linf(0.5), view=box)(module, x, torch.ones(CLIPS, 2))
     assert as_sound(result, box, x, "spectrogram") is None
-    heard = as_sound(result, box, x, "waveform")
-    assert torch.equal(heard.adversarial, box.rendered(result.adversarial, x))
-    assert torch.equal(heard.output, result.output)
+    audible = as_sound(result, box, x, "waveform")
+    assert torch.equal(audible.adversarial, box.rendered(result.adversarial, x))
+    assert torch.equal(audible.output, result.output)
 
 
 def test_points_of_a_box_can_be_kept_as_they_are() -> None:

@@ -144,8 +144,8 @@ def test_distance_halves_the_level_when_it_doubles_and_keeps_the_floor():
     # Low enough that air absorbs next to nothing.
     tone = torch.sin(2 * torch.pi * 100 * torch.arange(rate) / rate)
     far = [Distance()(tone, rate, severity, generator()) for severity in SEVERITIES]
-    for metres, heard in zip(Distance.levels, far, strict=True):
-        level = float((heard * tone).sum() / tone.square().sum())
+    for metres, audible in zip(Distance.levels, far, strict=True):
+        level = float((audible * tone).sum() / tone.square().sum())
         assert level == pytest.approx(10 / metres, rel=0.05)
     hushed = far[4] - tone * float((far[4] * tone).sum() / tone.square().sum())
     assert 20 * torch.log10(hushed[500:-500].std() / tone.std()) == pytest.approx(-40, abs=1)

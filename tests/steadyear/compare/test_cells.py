@@ -29,4 +29,4 @@ def test_compare_knows_the_norm_of_every_ball() -> None:
     ],
 )
 def test_budgets_have_a_unit(domain, norm, words) -> None:
-    assert Cell(Attack("pgd", domain, norm), 0.1).dose == words
+    assert Cell(Attack("pgd", domain, norm), 0.1).budget_text == words

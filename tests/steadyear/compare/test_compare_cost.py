@@ -13,7 +13,13 @@ import pytest
 
 from steadyear.compare import Summary, compare
 from steadyear.compare.report import COST
-from steadyear.compare.sections.cost import cost_table, front, points, prices, training_gflops
+from steadyear.compare.sections.cost import (
+    cost_table,
+    front,
+    points,
+    training_costs,
+    training_gflops,
+)
 from steadyear.compare.statistics.spread import Spread
 from tests.steadyear.compare_runs import write_run
 
@@ -103,7 +109,7 @@ def test_without_costs_there_is_nothing(tmp_path: Path, report: tuple[Path, Summ
     for system in ("a", "b"):
         write(tmp_path / "runs", system, fit_seconds=None)
     summary = compare([tmp_path / "runs"], out)
-    assert prices(summary) == []
+    assert training_costs(summary) == []
     assert not (out / "cost.png").exists()
     assert not (out / "cost.csv").exists()
     assert "<h2>Cost</h2>" not in (out / "index.html").read_text(encoding="utf-8")
@@ -116,7 +122,7 @@ def test_a_system_with_a_hole_is_not_compared_by_the_rest(tmp_path: Path) -> Non
         write(tmp_path / "runs", "whole", seed)
         write(tmp_path / "runs", "hole", seed, fit_seconds=7.0 if seed else None)
     summary = compare([tmp_path / "runs"], tmp_path / "report")
-    assert [price.system.label for price in prices(summary)] == ["whole"]
+    assert [cost.system.label for cost in training_costs(summary)] == ["whole"]
     # One system alone has a row and no front to draw.
     assert not (tmp_path / "report" / "cost.png").exists()
 
@@ -131,6 +137,6 @@ def test_devices_are_named_where_they_differ(tmp_path: Path) -> None:
 
 def test_an_undefined_error_has_no_place(tmp_path: Path) -> None:
     write(tmp_path / "runs", "a")
-    (price,) = prices(compare([tmp_path / "runs"], tmp_path / "r"))
-    price.scores["clean"] = Spread({0: math.nan})
-    assert points([price], "fit_seconds", "clean") == {}
+    (cost,) = training_costs(compare([tmp_path / "runs"], tmp_path / "r"))
+    cost.scores["clean"] = Spread({0: math.nan})
+    assert points([cost], "fit_seconds", "clean") == {}

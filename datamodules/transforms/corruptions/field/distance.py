@@ -35,6 +35,6 @@ class Distance(Corruption[float]):
     ) -> Floats:
         """Move the sound away; see the base class."""
         air = {"temperature": _CELSIUS, "humidity": _HUMIDITY, "distance": level}
-        heard = apply_transform("AirAbsorption", samples, sample_rate, **air)
+        audible = apply_transform("AirAbsorption", samples, sample_rate, **air)
         floor = scaled(rng.standard_normal(len(samples)), rms(samples) * 10 ** (_FLOOR_DB / 20))
-        return heard * (_RECORDED_METRES / level) + floor
+        return audible * (_RECORDED_METRES / level) + floor
