@@ -59,6 +59,21 @@ def test_the_tests_have_the_published_numbers(published: tuple[Path, Summary]) -
     assert low < pair.seed.over_seeds[0] < pair.seed.over_seeds[1] < high
 
 
+def test_the_quoted_interval_and_what_is_behind_it_stay_the_same(
+    published: tuple[Path, Summary],
+) -> None:
+    # As the README quotes it: +0.63 [0.34, 0.90], p = 0.003; here to the digits of the seeded draws.
+    seed = published[1].comparisons[0].seed
+    assert (
+        "{:+.2f} [{:.2f}, {:.2f}]".format(seed.difference, *seed.over_seeds) == "+0.63 [0.34, 0.90]"
+    )
+    assert seed.difference == pytest.approx(0.62835466, rel=1e-7)
+    assert seed.over_seeds == pytest.approx((0.33755150, 0.89916216), rel=1e-6)
+    assert seed.over_both == pytest.approx((0.31282753, 0.94757017), rel=1e-6)
+    assert (seed.statistic, seed.p) == pytest.approx((4.1304163, 0.0025579001), rel=1e-6)
+    assert seed.cohen_d == pytest.approx(2.2007104, rel=1e-6)
+
+
 def test_the_attack_is_shown_as_unbounded(published: tuple[Path, Summary]) -> None:
     root, summary = published
     assert summary.headline.label == "as_run, unbounded (spectrogram L2)"
