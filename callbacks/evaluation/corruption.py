@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,9 +20,10 @@ from steadyear.callbacks.batches import BatchKeys, clip_index
 from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
 from steadyear.callbacks.evaluation.corruption_figures import as_text, corruption_figures
 from steadyear.callbacks.processes import from_all_processes
-from steadyear.callbacks.records.clip_figures import ClipFigures
-from steadyear.callbacks.records.corruption_table import CorruptionTable, write_corruptions
-from steadyear.callbacks.records.robustness_table import Names
+from steadyear.callbacks.records.corruption_table import CorruptionTable
+from steadyear.callbacks.records.metadata import metadata_of
+from steadyear.foundation.records import CORRUPTIONS
+from steadyear.foundation.task import clip_errors_of
 
 FILE = "corruptions.parquet"
 
@@ -95,7 +97,7 @@ class CorruptionEvaluation(ClipEvaluation):
 
     def begin(self, trainer: Trainer, module: LightningModule) -> None:
         """Begin an empty table."""
-        self._table = CorruptionTable(error=ClipFigures.of(module).error)
+        self._table = CorruptionTable(error=clip_errors_of(module))
 
     def evaluate(self, trainer: Trainer, module: LightningModule, batch: Any, outputs: Any) -> None:
         """Corrupt a test batch by every corruption in every severity."""
@@ -113,17 +115,16 @@ class CorruptionEvaluation(ClipEvaluation):
         """Score, log, write and print."""
         table = self._table
         table.rows = from_all_processes(table.rows)
-        names = Names.of(getattr(trainer, "datamodule", None), module)
-        frame = table.frame(names)
+        metadata = replace(metadata_of(trainer, module), stage=stage)
+        frame = table.frame(metadata)
         figures = corruption_figures(frame, module)
-        names.task = "multilabel" if "cmap" in figures["clean"] else ""
         logged = {
             f"test/audio_c/{of}/{name}": v for of, fs in figures.items() for name, v in fs.items()
         }
         module.log_dict(logged)
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir) / FILE
-            write_corruptions(frame, names, path)
+            CORRUPTIONS.write(frame, metadata, path)
             clips = frame["index"].nunique()
             rank_zero_info(
                 f"\n{as_text(frame, figures)}\n{clips} clips; one row per clip, corruption and "

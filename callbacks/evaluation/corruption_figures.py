@@ -36,7 +36,7 @@ def corruption_figures(frame: pd.DataFrame, module: object) -> dict[str, Figures
     found = {"clean": figures["clean"]} | {each: figures[each] for each in cells}
     found["mean"] = _mean([figures[each] for each in cells])
     found["worst"] = _worst(list(_by_corruption(frame, figures).values()), _perfect(table, module))
-    found["worst_per_clip"] = _mean([figures[case.cell] for case in worst])
+    found["worst_per_clip"] = _mean([figures[case.key] for case in worst])
     return found
 
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from steadyear.attacks import AttackResult
 from steadyear.callbacks.attribution.contributions import average_contributions
-from steadyear.callbacks.records.robustness_table import Cell, Names
+from steadyear.callbacks.records.robustness_table import Condition
 from steadyear.foundation.extras import optional_imports
+from steadyear.foundation.records import RecordMetadata
 
 _FULL_SCALE = 32767
 
@@ -25,34 +26,33 @@ class Media:
 
     Attributes:
         clips: Number of clips to keep.
-        kept: By (attack, clip): the cell, the clean tensor and the perturbation.
+        kept: By (attack, clip): the condition, the clean tensor and the perturbation.
     """
 
     clips: int
-    kept: dict[tuple[str, int], tuple[Cell, Tensor, Tensor]] = field(default_factory=dict)
+    kept: dict[tuple[str, int], tuple[Condition, Tensor, Tensor]] = field(default_factory=dict)
 
-    def add(self, cell: Cell, result: AttackResult, index: Tensor) -> None:
+    def add(self, condition: Condition, result: AttackResult, index: Tensor) -> None:
         """Keep what is still wanted of an attacked batch."""
         for i, clip in enumerate(index.tolist()):
-            key = (cell.name, clip)
+            key = (condition.name, clip)
             if (
                 key not in self.kept
-                and sum(name == cell.name for name, _ in self.kept) >= self.clips
+                and sum(name == condition.name for name, _ in self.kept) >= self.clips
             ):
                 return
             perturbation = result.perturbation[i].detach().cpu()
             clean = result.adversarial[i].detach().cpu() - perturbation
             # Budgets come in ascending order: the largest stays.
-            self.kept[key] = (cell, clean, perturbation)
+            self.kept[key] = (condition, clean, perturbation)
 
 
 def log_to_wandb(
     trainer: Trainer,
     module: LightningModule,
     frame: pd.DataFrame,
-    names: Names,
+    metadata: RecordMetadata,
     media: Media,
-    stage: str,
 ) -> None:
     """Send tables, and images and sounds of a few clips, to every W&B logger.
 
@@ -62,9 +62,8 @@ def log_to_wandb(
         trainer: Knows the loggers.
         module: Knows its front end, if it has one, for the orientation and the sampling rate.
         frame: What ``RobustnessTable.frame`` gave.
-        names: Names of clips, targets and concepts.
+        metadata: Names of clips, targets and concepts, and the stage.
         media: What was kept while attacking.
-        stage: ``val`` or ``test``.
     """
     loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
     if not loggers:
@@ -72,19 +71,21 @@ def log_to_wandb(
     frontend = getattr(module, "frontend", None)
     import wandb  # there, because a W&B logger is
 
-    items: dict[str, Any] = {f"{stage}/robustness": wandb.Table(dataframe=flat_table(frame, names))}
+    stage = metadata.stage
+    table = wandb.Table(dataframe=flat_table(frame, metadata))
+    items: dict[str, Any] = {f"{stage}/robustness": table}
     if "contributions" in frame:
-        averages = average_contributions(frame, names.targets, names.parts)
+        averages = average_contributions(frame, metadata.targets, metadata.parts)
         items[f"{stage}/contributions"] = wandb.Table(dataframe=averages)
-    for (attack, clip), (cell, clean, perturbation) in media.kept.items():
-        title = f"{names.clip(clip)}, {attack} at {cell.budget:g}"
+    for (attack, clip), (condition, clean, perturbation) in media.kept.items():
+        title = f"{metadata.clip(clip)}, {attack} at {condition.budget:g}"
         images = items.setdefault(f"{stage}/images/{attack}", [])
         sounds = items.setdefault(f"{stage}/audio/{attack}", [])
         if clean.squeeze(0).ndim == 2:
             time_first = getattr(frontend, "time_dim", -1) == -2
             panels = spectrogram_panels(clean.squeeze(0), perturbation.squeeze(0), time_first)
             images.append(wandb.Image(panels, caption=f"{title}: clean, perturbation, attacked"))
-        elif cell.domain == "waveform" and frontend is not None:
+        elif condition.domain == "waveform" and frontend is not None:
             for what, wave in (("clean", clean), ("attacked", clean + perturbation)):
                 samples = (wave.flatten().clamp(-1, 1) * _FULL_SCALE).numpy().astype(np.int16)
                 rate = int(frontend.sample_rate)
@@ -95,7 +96,7 @@ def log_to_wandb(
         logger.experiment.log({key: value for key, value in items.items() if value != []} | step)
 
 
-def flat_table(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
+def flat_table(frame: pd.DataFrame, metadata: RecordMetadata) -> pd.DataFrame:
     """The table with one column per target and concept, which W&B can sort and plot."""
     flat: dict[str, Any] = {}
     for column in frame.columns:
@@ -105,7 +106,7 @@ def flat_table(frame: pd.DataFrame, names: Names) -> pd.DataFrame:
         if not isinstance(values.iloc[0], list | np.ndarray):
             flat[column] = values
             continue
-        labels = names.of_column(column)
+        labels = metadata.names_in(column)
         width = len(values.iloc[0])
         labels = labels if len(labels) == width else [str(i) for i in range(width)]
         parts = np.stack(values.tolist())

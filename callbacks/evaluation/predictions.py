@@ -13,7 +13,7 @@ from torch import Tensor
 from steadyear.attacks import prediction_of
 from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
 from steadyear.callbacks.processes import from_all_processes
-from steadyear.callbacks.records.robustness_table import Names
+from steadyear.callbacks.records.metadata import metadata_of
 
 
 class PredictionTable(ClipEvaluation):
@@ -33,13 +33,13 @@ class PredictionTable(ClipEvaluation):
 
     def evaluate(self, trainer: Trainer, module: LightningModule, batch: Any, outputs: Any) -> None:
         """Keep the predictions of a batch."""
-        names = Names.of(getattr(trainer, "datamodule", None))
+        metadata = metadata_of(trainer)
         prediction = prediction_of(outputs)
         index = self.clip_numbers(trainer, batch, len(prediction))
         columns: dict[str, list[Any]] = {"index": index.tolist()}
-        columns |= _columns(prediction, names.targets, "")
+        columns |= _columns(prediction, metadata.targets, "")
         if isinstance(concepts := getattr(outputs, "concepts", None), Tensor):
-            columns |= _columns(concepts, names.concepts, "concepts/")
+            columns |= _columns(concepts, metadata.concepts, "concepts/")
         rows = zip(*columns.values(), strict=True)
         self._rows += [dict(zip(columns, row, strict=True)) for row in rows]
 
@@ -48,9 +48,9 @@ class PredictionTable(ClipEvaluation):
         rows = from_all_processes(self._rows)
         if not trainer.is_global_zero:
             return
-        names = Names.of(getattr(trainer, "datamodule", None))
+        metadata = metadata_of(trainer)
         table = pd.DataFrame(rows).drop_duplicates("index").sort_values("index")
-        table.insert(0, "clip", [names.clip(index) for index in table.pop("index")])
+        table.insert(0, "clip", [metadata.clip(index) for index in table.pop("index")])
         path = Path(trainer.default_root_dir) / "predictions.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         table.to_csv(path, index=False)

@@ -15,7 +15,7 @@ from steadyear.attacks.evaluation.realisability import realisability_gap
 from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
 from steadyear.callbacks.processes import from_all_processes
-from steadyear.callbacks.records.clip_figures import ClipFigures
+from steadyear.foundation.task import clip_errors_of
 
 
 class RealisabilityGap(ClipEvaluation):
@@ -83,7 +83,7 @@ class RealisabilityGap(ClipEvaluation):
         found = realisability_gap(
             module, frontend, result, waveform, target, self.attack.objective, self.attack.view
         )
-        error = ClipFigures.of(module).error
+        error = clip_errors_of(module)
         columns = {
             "clean_error": error(prediction_of(result.clean_output), target),
             "attacked_error": error(prediction_of(result.output), target),

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
@@ -28,17 +29,18 @@ from steadyear.callbacks.evaluation.tolerance import (
 )
 from steadyear.callbacks.evaluation.universal import fit_universal
 from steadyear.callbacks.processes import from_all_processes
-from steadyear.callbacks.records.clip_figures import ClipFigures
-from steadyear.callbacks.records.robustness_scores import robustness_by_condition, scores_as_text
-from steadyear.callbacks.records.robustness_table import (
-    Cell,
-    Names,
-    RobustnessTable,
-    write_table,
+from steadyear.callbacks.records.clip_measures import ClipMeasures
+from steadyear.callbacks.records.metadata import metadata_of
+from steadyear.callbacks.records.robustness_scores import (
+    budgets_in_decibels,
+    robustness_by_condition,
+    scores_as_text,
 )
+from steadyear.callbacks.records.robustness_table import Condition, RobustnessTable
 from steadyear.callbacks.records.worst_cases import worst_cases
 from steadyear.callbacks.sanity.relatives import with_weights
 from steadyear.callbacks.sanity.report import conclude, warn_if_interrupted
+from steadyear.foundation.records import ROBUSTNESS, RecordMetadata
 
 _FILES = {"val": "robustness-val.parquet", "test": "robustness.parquet"}
 
@@ -56,7 +58,7 @@ class RobustnessEvaluation(ClipEvaluation):
     A module that has ``scores(prediction, target) -> dict[str, float]`` is scored by it; of any
     other module the mean error per clip is reported: mean absolute error, or the share of wrong
     classes. A module with ``clip_losses(prediction, target)`` gets robustness scores per clip, see
-    ``steadyear.callbacks.records.clip_figures``. Of a module that can split its predictions, see
+    ``steadyear.callbacks.records.clip_measures``. Of a module that can split its predictions, see
     ``steadyear.callbacks.attribution.contributions``, the table says what each part adds to their change. An attack that
     reads a submodule is judged by the predictions that it causes. Universal perturbations are found
     on training clips first, see ``steadyear.callbacks.evaluation.universal``.
@@ -152,7 +154,7 @@ class RobustnessEvaluation(ClipEvaluation):
             self.attacks = {n: within_tolerance(a, number) for n, a in self.attacks.items()}
         self._parts = find_parts(trainer, module, self.keys)
         fit_universal(trainer, module, self.attacks, self.budgets, self.keys)
-        self._table = RobustnessTable(figures=ClipFigures.of(module))
+        self._table = RobustnessTable(measures=ClipMeasures.of(module))
         self._media = Media(self.media_clips)
         self._sanity = self._checks(module)
 
@@ -174,22 +176,24 @@ class RobustnessEvaluation(ClipEvaluation):
         if first:
             warn_if_interrupted(self._sanity)
         domain = self.keys.domain_of(batch)
-        for cell in self._cells(domain):
-            attack, path = self._sanity.watch(cell.attack)
+        for condition in self._conditions(domain):
+            attack, path = self._sanity.watch(condition.attack)
             result = attack(module, x, target, index=index)
-            self._sanity.observe(cell.name, cell.attack, path, result, module, x, target, index)
-            result = with_module_outputs(module, x, result, cell.attack.view)
+            self._sanity.observe(
+                condition.name, condition.attack, path, result, module, x, target, index
+            )
+            result = with_module_outputs(module, x, result, condition.attack.view)
             parts = None if self._parts is None else self._parts.contributions(module, result)
-            sound = as_sound(result, cell.attack.view, x, domain)
-            self._table.add(cell, result, target, index, concepts, parts, sound)
+            sound = as_sound(result, condition.attack.view, x, domain)
+            self._table.add(condition, result, target, index, concepts, parts, sound)
             if sound is None:
-                self._media.add(cell, result, index)
+                self._media.add(condition, result, index)
             else:
-                self._media.add(replace(cell, domain="waveform"), sound, index)
+                self._media.add(replace(condition, domain="waveform"), sound, index)
 
-    def _cells(self, domain: str) -> list[Cell]:
+    def _conditions(self, domain: str) -> list[Condition]:
         return [
-            Cell(name, attack.at(budget), budget, attack.view.place or domain)
+            Condition(name, attack.at(budget), budget, attack.view.place or domain)
             for name, attack in self.attacks.items()
             # An unbounded attack has one column, whatever the budgets of the others.
             for budget in ([math.inf] if math.isinf(attack.ball.eps) else self.budgets)
@@ -199,23 +203,30 @@ class RobustnessEvaluation(ClipEvaluation):
         """Score, log and write."""
         table = self._table
         table.rows = from_all_processes(table.rows)
-        names = Names.of(getattr(trainer, "datamodule", None), module)
-        if self._parts is not None:
-            names.parts, names.part_r2 = self._parts.names, self._parts.r2
-        frame = checked(table.frame(names))
-        names.minimal_norm = [n for n, a in self.attacks.items() if isinstance(a, MinimalNorm)]
+        metadata = metadata_of(trainer, module)
+        frame = checked(table.frame(metadata))
+        metadata = self._described(frame, replace(metadata, stage=stage))
         cases = worst_cases(frame, self.attacks)
-        scores = robustness_by_condition(frame, module, cases, names.minimal_norm)
-        names.task = "multilabel" if "cmap" in scores["clean"] else ""
+        scores = robustness_by_condition(frame, module, cases, metadata.minimal_norm)
         module.log_dict(
             {f"{stage}/{c}/{name}": v for c, values in scores.items() for name, v in values.items()}
         )
         if trainer.is_global_zero:
             path = Path(trainer.default_root_dir) / _FILES[stage]
-            write_table(frame, names, stage, path)
-            log_to_wandb(trainer, module, frame, names, self._media, stage)
-            clips = frame["index"].nunique()
+            ROBUSTNESS.write(frame, metadata, path)
+            log_to_wandb(trainer, module, frame, metadata, self._media)
+            decibels = budgets_in_decibels(frame, cases, metadata.z_unit_db)
             rank_zero_info(
-                f"\n{scores_as_text(scores, names.decibels(frame, cases))}\n{clips} clips; one row per clip, attack and budget in {path}"
+                f"\n{scores_as_text(scores, decibels)}\n{frame['index'].nunique()} clips; one row "
+                f"per clip, attack and budget in {path}"
             )
         conclude(self._sanity, trainer, frame, module, scores, cases, stage)
+
+    def _described(self, frame: pd.DataFrame, metadata: RecordMetadata) -> RecordMetadata:
+        minimal_norm = [name for name, a in self.attacks.items() if isinstance(a, MinimalNorm)]
+        metadata = replace(metadata, minimal_norm=minimal_norm)
+        if frame["clean_concepts"].isna().all():
+            metadata = replace(metadata, supervised_concepts=None)
+        if self._parts is None or "contributions" not in frame:
+            return metadata
+        return replace(metadata, parts=self._parts.names, part_r2=self._parts.r2)

@@ -15,15 +15,16 @@ from torch import Tensor
 
 from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.evaluation.base import ClipEvaluation
-from steadyear.callbacks.records.robustness_table import Names
+from steadyear.callbacks.records.metadata import metadata_of
 from steadyear.foundation.extras import optional_imports
+from steadyear.foundation.records import RecordMetadata
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 class PrototypeFigures(ClipEvaluation):
-    """RandomStreams the loudest prototypes of some test clips over their spectrograms.
+    """Draws the most active prototypes of some test clips over their spectrograms.
 
     One picture per clip in the run's folder ``prototypes/``, and in W&B as ``test/prototypes``: the
     spectrogram, and beside it the map of similarity of each prototype, with its class and what
@@ -65,22 +66,25 @@ class PrototypeFigures(ClipEvaluation):
         if wanted <= 0 or not trainer.is_global_zero:
             return
         x = self.keys.read(batch)[0][:wanted]
-        names = Names.of(getattr(trainer, "datamodule", None))
+        metadata = metadata_of(trainer)
         self._drawn += len(x)
         for clip, number in zip(x, self.clip_numbers(trainer, batch, len(x)), strict=True):
-            figure = draw_prototypes(module, clip, self.top_k, names, names.clip(int(number)))
-            _keep(trainer, figure, names.clip(int(number)))
+            name = metadata.clip(int(number))
+            figure = draw_prototypes(module, clip, self.top_k, metadata, name)
+            _keep(trainer, figure, name)
 
 
 @torch.no_grad()
-def draw_prototypes(module: Any, clip: Tensor, top_k: int, names: Names, title: str) -> Figure:
-    """Draw one clip and its loudest prototypes.
+def draw_prototypes(
+    module: Any, clip: Tensor, top_k: int, metadata: RecordMetadata, title: str
+) -> Figure:
+    """Draw one clip and its most active prototypes.
 
     Args:
         module: A module with a front end, ``embed``, and a head with ``prototype_maps``.
         clip: Its waveform (time,) or spectrogram (1, height, width).
         top_k: Number of prototypes.
-        names: Names of the classes.
+        metadata: Names of the classes.
         title: What the clip is called.
     """
     x = clip[None]
@@ -100,7 +104,7 @@ def draw_prototypes(module: Any, clip: Tensor, top_k: int, names: Names, title: 
     axes[0].set_title(title, fontsize=8)
     for i, axis in enumerate(axes[1:]):
         number, owner = int(found.prototypes[0, i]), int(found.classes[0, i])
-        label = names.targets[owner] if owner < len(names.targets) else f"class {owner}"
+        label = metadata.targets[owner] if owner < len(metadata.targets) else f"class {owner}"
         similarity = found.maps[0, i].float().cpu().numpy()
         axis.imshow(similarity, origin="lower", aspect="auto", cmap="inferno", alpha=0.55)
         axis.set_title(

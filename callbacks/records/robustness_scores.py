@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from steadyear.attacks import score_robustness
 from steadyear.callbacks.records.robustness_table import stacked
 from steadyear.callbacks.records.worst_cases import WorstCase
+from steadyear.foundation.task import task_of
 
 _AVERAGED = ("success", "achieved_linf", "achieved_l2", "snr_db", "prs", "drs", "tars")
 
@@ -28,16 +30,16 @@ def robustness_by_condition(
         minimal_norm: Attacks that minimise the norm.
 
     Returns:
-        Figures by ``clean``, ``<attack>@<budget>`` and the worst case's ``cell``: the scores; of attacks
+        Scores by ``clean``, ``<attack>@<budget>`` and the worst case's ``key``: the scores; of attacks
         also the share of successes and the mean achieved norms, for waveforms ``snr_db``, the mean
-        ``prs``, ``drs`` and ``tars`` where the module offers a loss of each clip, ``prs_cmap`` where
-        it is scored by ``cmap``, and of attacks that minimise the norm ``median_norm``, the median
-        over the clips with success.
+        ``prs``, ``drs`` and ``tars`` where the module offers a loss of each clip, for multi-label
+        modules ``prs_cmap``, and of attacks that minimise the norm ``median_norm``, the median over
+        the clips with success.
     """
     groups = [
         (str(a), float(str(b)), g) for (a, b), g in frame.groupby(["attack", "budget"], sort=False)
     ]
-    figures = {"clean": _scores(groups[0][2], module, "clean")}
+    found = {"clean": _scores(groups[0][2], module, "clean")}
     for attack, budget, group in groups:
         measured = {
             column: float(group[column].mean())
@@ -47,21 +49,22 @@ def robustness_by_condition(
         if attack in minimal_norm and group["success"].any():
             reached = group.loc[group["success"], "achieved_size"]
             measured["median_norm"] = float(reached.median())
-        scores = _attacked_scores(group, module, figures["clean"])
-        figures[f"{attack}@{budget:g}"] = scores | measured
+        scores = _attacked_scores(group, module, found["clean"])
+        found[f"{attack}@{budget:g}"] = scores | measured
     for case in cases:
         rows = case.rows(frame)
         worst = rows.loc[rows.groupby("index")["attacked_error"].idxmax()]
-        figures[case.cell] = _attacked_scores(worst, module, figures["clean"])
-    return figures
+        found[case.key] = _attacked_scores(worst, module, found["clean"])
+    return found
 
 
 def _attacked_scores(
     group: pd.DataFrame, module: object, clean: dict[str, float]
 ) -> dict[str, float]:
     scores = _scores(group, module, "attacked")
-    if "cmap" in scores:
-        scores["prs_cmap"] = score_robustness(clean["cmap"], scores["cmap"])
+    task = task_of(module)
+    if task is not None and task.score_has_prs:
+        scores[f"prs_{task.score}"] = score_robustness(clean[task.score], scores[task.score])
     return scores
 
 
@@ -74,11 +77,36 @@ def _scores(group: pd.DataFrame, module: object, state: str) -> dict[str, float]
     return {name: value for name, value in scores.items() if "/" not in name}
 
 
-def scores_as_text(figures: dict[str, dict[str, float]], decibels: Mapping[str, float]) -> str:
+def budgets_in_decibels(
+    frame: pd.DataFrame, cases: Sequence[WorstCase], z_unit_db: float | None
+) -> dict[str, float]:
+    """Budgets in dB by condition, of bounds on the values of spectrograms in dB.
+
+    Args:
+        frame: What ``RobustnessTable.frame`` gave.
+        cases: Which attacks have a worst case together.
+        z_unit_db: What one unit of the spectrogram is in dB; ``None`` where it is not known.
+    """
+    if z_unit_db is None:
+        return {}
+    rows = frame[["attack", "domain", "norm", "budget"]].drop_duplicates()
+    rows = rows[(rows["domain"] == "spectrogram") & (rows["norm"] == "linf")]
+    sizes = {
+        (name, budget): budget * z_unit_db
+        for name, budget in zip(rows["attack"], rows["budget"], strict=True)
+        if math.isfinite(budget)
+    }
+    # Attacks with a worst case together have one unit.
+    worst = {case.key: sizes.get((case.attacks[0], case.budget)) for case in cases}
+    found = {f"{name}@{budget:g}": size for (name, budget), size in sizes.items()} | worst
+    return {condition: size for condition, size in found.items() if size is not None}
+
+
+def scores_as_text(scores: dict[str, dict[str, float]], decibels: Mapping[str, float]) -> str:
     """The scores as a table for the terminal, with budgets in dB where they are known."""
-    table = pd.DataFrame.from_dict(figures, orient="index")
+    table = pd.DataFrame.from_dict(scores, orient="index")
     if decibels:
         # As text, because the smallest budgets of bird studies are hundredths of a dB.
-        budgets = [f"{decibels[cell]:.2g}" if cell in decibels else "" for cell in table.index]
+        budgets = [f"{decibels[key]:.2g}" if key in decibels else "" for key in table.index]
         table.insert(0, "budget in dB", budgets)
     return table.to_string(float_format=lambda value: f"{value:.3f}", na_rep="")

@@ -28,8 +28,8 @@ class WorstCase:
     attacks: tuple[str, ...]
 
     @property
-    def cell(self) -> str:
-        """Name and budget, as in figures."""
+    def key(self) -> str:
+        """Name and budget, by which its scores are found."""
         return f"{self.name}@{self.budget:g}"
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:

@@ -97,7 +97,7 @@ def worst_case(
         # Stable, so that the first of equally bad attacks counts, as in the report.
         order = case.rows(frame).sort_values("attacked_error", ascending=False, kind="stable")
         worst = order.drop_duplicates("index")
-        gap = _gap(figures.get(case.cell, {}), _scores(worst, module))
+        gap = _gap(figures.get(case.key, {}), _scores(worst, module))
         index, values = torch.zeros(1, dtype=torch.int64), {"gap": torch.tensor([gap])}
         records.append(record("worst_case", case.name, case.budget, index, values))
     return records

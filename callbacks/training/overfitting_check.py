@@ -15,8 +15,8 @@ from steadyear.attacks.sanity.protocol.evidence import Record, record
 from steadyear.attacks.sanity.report import judged
 from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.processes import from_all_processes
-from steadyear.callbacks.records.clip_figures import ClipFigures
 from steadyear.callbacks.sanity.report import write_report
+from steadyear.foundation.task import clip_errors_of
 
 _CLIPS = 32
 _STEPS = 10
@@ -72,7 +72,7 @@ class OverfittingCheck(Callback):
         x, target = self._batch
         self._batch = None
         index = torch.arange(len(x))
-        error = ClipFigures.of(pl_module).error
+        error = clip_errors_of(pl_module)
         columns = {"classes": torch.full((len(x),), float(not target.is_floating_point()))}
         for name, attack in self.attacks.items():
             result = attack(pl_module, x, target, index=index)

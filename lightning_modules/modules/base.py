@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningModule
@@ -11,6 +11,7 @@ from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
+from steadyear.foundation.task import TaskName
 from steadyear.lightning_modules.frontends.base import Frontend
 from steadyear.lightning_modules.optimization.parameter_groups import GroupSettings, grouped
 from steadyear.lightning_modules.optimization.schedules import WarmupCosine
@@ -34,6 +35,9 @@ class BaseModule(LightningModule):
         parameter_groups: The optimiser's settings by pattern of parameter names, where parts of the
             module need their own.
     """
+
+    task: ClassVar[TaskName]
+    """What the module does; robustness is reported accordingly."""
 
     def __init__(
         self,

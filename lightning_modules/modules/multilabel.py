@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
+from steadyear.foundation.task import MULTILABEL
 from steadyear.lightning_modules.frontends.base import Frontend
 from steadyear.lightning_modules.losses import AsymmetricLoss
 from steadyear.lightning_modules.metrics import (
@@ -41,6 +42,8 @@ class MultiLabelModule(BaseModule):
     Raises:
         TypeError: If a network does not say its ``embedding_dim``.
     """
+
+    task = MULTILABEL.name
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
+from steadyear.foundation.task import REGRESSION
 from steadyear.lightning_modules.frontends.base import Frontend
 from steadyear.lightning_modules.metrics import RegressionMetrics, regression_scores
 from steadyear.lightning_modules.modules.base import BaseModule, Batch
@@ -39,6 +40,8 @@ class RegressionModule(BaseModule):
         TypeError: If a network does not say its ``embedding_dim``.
         ValueError: If ``concept_weight`` contradicts what the head stands for.
     """
+
+    task = REGRESSION.name
 
     def __init__(
         self,

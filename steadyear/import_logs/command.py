@@ -14,8 +14,8 @@ import pandas as pd
 import yaml
 
 from steadyear.callbacks.logging.run_record import read_record
-from steadyear.callbacks.records.robustness_table import Names, write_table
 from steadyear.foundation.atomic_files import write_text
+from steadyear.foundation.records import ROBUSTNESS, RecordMetadata
 from steadyear.import_logs.attack_logs import EMOTIONS, LoggedAttack, read_log
 
 EXPERIMENT: Final = "published"
@@ -55,7 +55,8 @@ def import_logs(logs: Path, out: Path) -> list[Path]:
         _check_free(folder)
     for path, folder in folders.items():
         table = _table(attacks[path])
-        write_table(table, Names(targets=EMOTIONS), "test", folder / "robustness.parquet")
+        metadata = RecordMetadata(EMOTIONS, stage="test")
+        ROBUSTNESS.write(table, metadata, folder / "robustness.parquet")
         facts = json.dumps(_facts(path, settings), indent=2)
         write_text(folder / "run.json", facts + "\n")
     return list(folders.values())

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from steadyear.attacks import Attack, Noise, prediction_of
 from steadyear.callbacks.batches import clip_index
-from steadyear.callbacks.records.clip_figures import ClipFigures
-from steadyear.callbacks.records.robustness_table import Names
+from steadyear.callbacks.records.metadata import metadata_of_data
 from steadyear.compare.load.cells import Cell
+from steadyear.foundation.task import clip_errors_of
 from steadyear.transfer.choice import attack_of
 from steadyear.transfer.restore import System
 
@@ -52,7 +52,7 @@ class Examples:
         data.setup("test")
         self.data = data
         self.loader = data.test_dataloader()
-        self.names = Names.of(data)
+        self.metadata = metadata_of_data(data)
         self.clean = [self._clean(each) for each in systems]
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -75,7 +75,7 @@ class Examples:
         errors: Clips = {}
         for x, target, index in self.batches():
             prediction = predict(system, x)
-            names = [self.names.clip(int(i)) for i in index]
+            names = [self.metadata.clip(int(i)) for i in index]
             errors |= zip(names, error_of(system, prediction, target).tolist(), strict=True)
             for name, values in zip(names, prediction.cpu().numpy(), strict=True):
                 if not np.allclose(values, recorded.get(name, np.nan), RTOL, ATOL):
@@ -108,7 +108,7 @@ class Examples:
         errors: list[Clips] = [{} for _ in self.systems]
         for x, target, index in self.batches():
             examples = attack(source.module, x, target, index=index).adversarial
-            names = [self.names.clip(int(i)) for i in index]
+            names = [self.metadata.clip(int(i)) for i in index]
             for found, system in zip(errors, self.systems, strict=True):
                 error = error_of(system, predict(system, examples), target)
                 found |= zip(names, error.tolist(), strict=True)
@@ -134,7 +134,7 @@ def error_of(system: System, prediction: Tensor, target: Tensor) -> Tensor:
         prediction: What it predicts.
         target: True values or classes of the clips.
     """
-    return ClipFigures.of(system.module).error(prediction, target)
+    return clip_errors_of(system.module)(prediction, target)
 
 
 def transfer(systems: Sequence[System], cell: Cell) -> pd.DataFrame:

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from steadyear.compare.load.per_clip import Names, optional_matrix
+from steadyear.compare.load.per_clip import optional_matrix
+from steadyear.foundation.records import RecordMetadata
 
 TOLERANCE: Final = 1e-5
 """Relative to the largest number involved, where that is above one."""
@@ -18,13 +19,13 @@ Floats = NDArray[np.float64]
 
 
 def read_contributions(
-    rows: pa.Table, names: Names, clean: Floats, attacked: Floats, path: Path
+    rows: pa.Table, names: RecordMetadata, clean: Floats, attacked: Floats, path: Path
 ) -> Floats | None:
     """Read the contributions of one attack at one budget.
 
     Args:
         rows: Rows of the per-clip table.
-        names: Names of targets and parts.
+        names: RecordMetadata of targets and parts.
         clean: Outputs without attack, shape (clips, targets).
         attacked: Attacked outputs, shape (clips, targets).
         path: File to name in an error.

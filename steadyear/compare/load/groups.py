@@ -167,9 +167,9 @@ def z_units(groups: Sequence[Group]) -> dict[float, list[str]]:
     found: dict[float, dict[str, None]] = defaultdict(dict)
     for each in groups:
         for run in each.runs:
-            if run.names.decibels is None:
+            if run.names.z_unit_db is None:
                 return {}
-            found[float(f"{run.names.decibels:.4g}")][each.label] = None
+            found[float(f"{run.names.z_unit_db:.4g}")][each.label] = None
     return {size: list(labels) for size, labels in found.items()}
 
 

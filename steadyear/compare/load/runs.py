@@ -15,14 +15,15 @@ from steadyear.compare.load.cells import NORM_LABELS, Attack, Cell, in_order
 from steadyear.compare.load.contributions import read_contributions
 from steadyear.compare.load.find import CURE, FACTS, RESULTS, what_is_missing
 from steadyear.compare.load.per_clip import (
-    Names,
     column,
     concept_matrix,
     matrix,
     optional_matrix,
     read_table,
+    task_of_table,
 )
 from steadyear.compare.scores.tasks import Task
+from steadyear.foundation.records import RecordMetadata
 
 ROBUSTNESS: Final = ("prs", "drs", "tars")
 """Robustness scores of single clips, see ``steadyear.attacks.evaluation.scores``; in some tables only."""
@@ -75,7 +76,7 @@ class Run:
         seed: Seed of the training.
         system: Name of the system.
         facts: Everything in ``run.json``.
-        names: Names of targets and concepts.
+        names: RecordMetadata of targets and concepts.
         clips: Names of the clips.
         target: True outputs, shape (clips, targets).
         prediction: Outputs without attack, shape (clips, targets).
@@ -91,7 +92,7 @@ class Run:
     seed: int
     system: str
     facts: dict[str, Any]
-    names: Names
+    names: RecordMetadata
     clips: tuple[str, ...]
     target: Floats
     prediction: Floats
@@ -103,7 +104,7 @@ class Run:
     @property
     def task(self) -> Task:
         """What the system does."""
-        return self.names.task
+        return task_of_table(self.names)
 
     @property
     def title(self) -> str:
@@ -158,7 +159,7 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _attacked(rows: pa.Table, names: Names, path: Path) -> Attacked:
+def _attacked(rows: pa.Table, names: RecordMetadata, path: Path) -> Attacked:
     prediction = matrix(rows, "attacked_prediction", len(names.targets), path)
     clean = matrix(rows, "clean_prediction", len(names.targets), path)
     return Attacked(
@@ -182,8 +183,10 @@ def _size_column(rows: pa.Table) -> str:
     return "achieved_size" if "achieved_size" in rows.column_names else f"achieved_{norms[0]}"
 
 
-def _errors(rows: pa.Table, name: str, prediction: Floats, names: Names, path: Path) -> Floats:
-    if not names.task.mean_over_clips:
+def _errors(
+    rows: pa.Table, name: str, prediction: Floats, names: RecordMetadata, path: Path
+) -> Floats:
+    if not task_of_table(names).mean_over_clips:
         return column(rows, name)
     # The table's own errors are of single precision.
     target = matrix(rows, "target", len(names.targets), path)
@@ -202,7 +205,7 @@ def _read_facts(path: Path) -> dict[str, Any]:
     return known
 
 
-def _split(table: pa.Table, names: Names, path: Path) -> dict[Cell, pa.Table]:
+def _split(table: pa.Table, names: RecordMetadata, path: Path) -> dict[Cell, pa.Table]:
     keys = zip(
         *(table[name].to_pylist() for name in ("attack", "domain", "norm", "budget")), strict=True
     )

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from steadyear.compare.load.per_clip import matrix
 from steadyear.compare.load.runs import Run
@@ -18,19 +17,10 @@ from steadyear.compare.render.style import look
 from steadyear.compare.render.text import MISSING, show
 from steadyear.compare.statistics.spread import Spread
 from steadyear.compare.statistics.summary import Summary, System
+from steadyear.foundation.records import CORRUPTIONS
 
 FILE: Final = "corruptions.parquet"
 TITLE: Final = "Corruptions: audio-C"
-_CURE: Final = "run `steadyear test` with the callback audio_c again"
-_COLUMNS: Final = (
-    "index",
-    "corruption",
-    "severity",
-    "target",
-    "clean_prediction",
-    "corrupted_prediction",
-)
-
 Cell = tuple[str, int]
 """A corruption and its severity."""
 
@@ -81,7 +71,7 @@ def read_corrupted(run: Run) -> Corrupted | None:
     path = run.folder / FILE
     if not path.is_file():
         return None
-    table, width = _read(path), len(run.names.targets)
+    table, width = CORRUPTIONS.read(path)[0], len(run.names.targets)
     scores: dict[Cell, float] = {}
     clean = 0.0
     for cell, rows in _split(table, path).items():
@@ -92,16 +82,7 @@ def read_corrupted(run: Run) -> Corrupted | None:
     return Corrupted(clean, scores, run.task.higher_is_better)
 
 
-def _read(path: Path) -> pa.Table:
-    try:
-        return pq.ParquetFile(path).read(columns=list(_COLUMNS))
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); {_CURE}.") from error
-
-
 def _split(table: pa.Table, path: Path) -> dict[Cell, pa.Table]:
-    if missing := [name for name in _COLUMNS if name not in table.column_names]:
-        raise ValueError(f"{path} has no column {', '.join(missing)}; {_CURE}.")
     rows: dict[Cell, list[int]] = {}
     keys = zip(table["corruption"].to_pylist(), table["severity"].to_pylist(), strict=True)
     for row, cell in enumerate(keys):
@@ -111,10 +92,8 @@ def _split(table: pa.Table, path: Path) -> dict[Cell, pa.Table]:
     for (name, severity), own in cells.items():
         if sorted(own["index"].to_pylist()) != sorted(every):
             raise ValueError(
-                f"{path} does not hold every clip once for {name} at severity {severity}; {_CURE}."
+                f"{path} does not hold every clip once for {name} at severity {severity}; {CORRUPTIONS.cure}."
             )
-    if not cells:
-        raise ValueError(f"{path} is empty; {_CURE}.")
     return cells
 
 

@@ -36,7 +36,7 @@ class Damage:
     @property
     def targets(self) -> tuple[str, ...]:
         """Names of the targets."""
-        return self.system.group.runs[0].names.targets
+        return tuple(self.system.group.runs[0].names.targets)
 
     def over_clips(self, change: Callable[[Floats], Floats]) -> dict[str, dict[str, Spread]]:
         """Average over clips.
@@ -128,10 +128,10 @@ def _contributions(run: Run, summary: Summary) -> Floats | None:
 
 
 def _damage(system: System, runs: list[Run], summary: Summary) -> Damage:
-    parts = runs[0].names.parts
+    parts = tuple(runs[0].names.parts)
     by_seed: dict[int, Floats] = {}
     for run in runs:
-        if run.names.parts != parts:
+        if tuple(run.names.parts) != parts:
             raise ValueError(
                 f"{runs[0].folder} and {run.folder} are one system, but have different parts; "
                 "compare runs that were tested on the same concepts."

@@ -20,7 +20,7 @@ from steadyear.callbacks import RobustnessEvaluation
 from steadyear.callbacks.attribution.contributions import average_contributions
 from steadyear.callbacks.attribution.probe import fit_probe
 from steadyear.callbacks.evaluation.media import flat_table
-from steadyear.callbacks.records.robustness_table import Names
+from steadyear.foundation.records import RecordMetadata
 from steadyear.lightning_modules import A2B2E, A2E, A2M2E, RegressionModule
 from tests.callbacks import foreign_modules as foreign
 
@@ -225,5 +225,5 @@ def test_averages_and_columns_are_named():
         "mean": [-1.0, -3.0],
         "mean_size": [2.0, 3.0],
     }
-    flat = flat_table(frame, Names(targets=["energy"], parts=["melody", "minor"]))
+    flat = flat_table(frame, RecordMetadata(targets=["energy"], parts=["melody", "minor"]))
     assert flat["contributions/energy/minor"].tolist() == [-2.0, -4.0]

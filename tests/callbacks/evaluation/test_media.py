@@ -9,7 +9,8 @@ import torch
 
 from steadyear.attacks import FGSM, AttackResult, Linf
 from steadyear.callbacks.evaluation.media import Media, flat_table, spectrogram_panels
-from steadyear.callbacks.records.robustness_table import Cell, Names
+from steadyear.callbacks.records.robustness_table import Condition
+from steadyear.foundation.records import RecordMetadata
 
 
 def result(clips, eps):
@@ -19,7 +20,7 @@ def result(clips, eps):
 
 
 def cell(name, budget):
-    return Cell(name, FGSM(Linf(budget)), budget, "waveform")
+    return Condition(name, FGSM(Linf(budget)), budget, "waveform")
 
 
 @pytest.mark.parametrize("time_first", [False, True])
@@ -79,7 +80,7 @@ def test_flat_table_names_targets_and_concepts():
             "snr_db": [None, None],
         }
     )
-    flat = flat_table(frame, Names(targets=["valence", "energy"], concepts=["minor"]))
+    flat = flat_table(frame, RecordMetadata(targets=["valence", "energy"], concepts=["minor"]))
     assert flat.to_dict("list") == {
         "clip": ["x", "y"],
         "target/valence": [1.0, 3.0],
@@ -88,4 +89,4 @@ def test_flat_table_names_targets_and_concepts():
         "clean_prediction/valence": [1.0, 3.0],
         "clean_prediction/energy": [2.0, 4.0],
     }
-    assert "target/1" in flat_table(frame, Names())
+    assert "target/1" in flat_table(frame, RecordMetadata())

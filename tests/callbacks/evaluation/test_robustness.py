@@ -98,6 +98,7 @@ def test_schema_and_metadata(run):
         "part_names": ["a", "b", "c"],
         "part_r2": [],
         "stage": "test",
+        "task": "regression",
     }
     assert sorted(path.name for path in folder.iterdir()) == ["robustness.parquet", "sanity.json"]
     assert list(dict.fromkeys(zip(table["attack"], table["budget"], strict=True))) == CELLS
@@ -255,7 +256,7 @@ def test_a_failed_write_keeps_the_old_table(run, tmp_path, monkeypatch):
 
     path = tmp_path / "robustness.parquet"
     path.write_text("old")
-    monkeypatch.setattr("steadyear.callbacks.records.robustness_table.pq.write_table", fail)
+    monkeypatch.setattr("steadyear.foundation.records.pq.write_table", fail)
     with pytest.raises(OSError, match="disk full"):
         evaluate(tmp_path)
     assert path.read_text() == "old"

@@ -17,7 +17,7 @@ from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.evaluation.media import Media
 from steadyear.callbacks.evaluation.realisability import RealisabilityGap
 from steadyear.callbacks.evaluation.sounds import as_sound
-from steadyear.callbacks.records.robustness_table import Cell
+from steadyear.callbacks.records.robustness_table import Condition
 from tests.callbacks import foreign_modules as foreign
 
 RATE, CLIPS = 8000, 5
@@ -103,7 +103,7 @@ def test_points_of_a_box_can_be_kept_as_they_are() -> None:
     attack = FGSM(Linf(0.5), view=box)
     result = attack(foreign.seeded(Listener).eval(), sounds(), torch.ones(CLIPS, 2))
     media = Media(2)
-    media.add(Cell("box", attack, 0.5, "semantic"), result, torch.arange(CLIPS))
+    media.add(Condition("box", attack, 0.5, "semantic"), result, torch.arange(CLIPS))
     assert list(media.kept) == [("box", 0), ("box", 1)]
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from steadyear.callbacks import PrototypeFigures
 from steadyear.callbacks.prototypes.figures import draw_prototypes
-from steadyear.callbacks.records.robustness_table import Names
+from steadyear.foundation.records import RecordMetadata
 from steadyear.lightning_modules import AudioProtoPNetHead, ConvNeXtHead, MultiLabelModule
 from tests.callbacks import foreign_modules as foreign
 
@@ -61,7 +61,7 @@ def test_titles_say_class_and_contribution():
     model = module().eval()
     clip = torch.randn(1, 16, 24)
     found = model.head.prototype_maps(model.embed(clip[None]), 2)
-    figure = draw_prototypes(model, clip, 2, Names(targets=Birds.target_names), "a clip")
+    figure = draw_prototypes(model, clip, 2, RecordMetadata(targets=Birds.target_names), "a clip")
     titles = [axis.get_title() for axis in figure.axes]
     assert titles[0] == "a clip"
     for i in range(2):

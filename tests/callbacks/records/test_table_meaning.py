@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from steadyear.attacks import FGSM, L2, Linf, Noise
 from steadyear.callbacks import RobustnessEvaluation
-from steadyear.callbacks.records.robustness_table import Names
+from steadyear.foundation.records import RecordMetadata
 from steadyear.lightning_modules import (
     A2B2E,
     A2E,
@@ -108,12 +108,12 @@ def test_units_that_learn_nothing_from_labels(tmp_path, head, unsupervised):
     module.epoch_scores = lambda: {"loss": 0.0}
     found = meaning(tmp_path, module)
     assert found.get("supervised_concepts", True) is not unsupervised
-    assert "task" not in found
+    assert found["task"] == "regression"
     assert "z_unit_db" not in found
 
 
 def test_units_do_not_get_the_names_of_concepts():
-    names = Names(concepts=["minor"], supervised_concepts=False)
-    assert names.of_column("clean_concepts") == ()
-    assert names.of_column("target_concepts") == ["minor"]
-    assert Names(concepts=["minor"]).of_column("clean_concepts") == ["minor"]
+    names = RecordMetadata(concepts=["minor"], supervised_concepts=False)
+    assert names.names_in("clean_concepts") == ()
+    assert names.names_in("target_concepts") == ["minor"]
+    assert RecordMetadata(concepts=["minor"]).names_in("clean_concepts") == ["minor"]

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from steadyear.callbacks.records.robustness_table import _COLUMNS
 from steadyear.compare import compare
 from steadyear.compare.command import terminal_text
+from steadyear.foundation.records import ROBUSTNESS
 from steadyear.import_logs.attack_logs import EMOTIONS, read_log
 from steadyear.import_logs.command import import_logs
 from tests.steadyear.compare_runs import write_run
@@ -50,7 +50,7 @@ def test_a_run_folder_is_like_those_of_steadyear_test(tmp_path: Path) -> None:
     (folder,) = import_logs(tmp_path / "logs", tmp_path / "runs")
     assert folder == tmp_path / "runs" / "a2e" / "seed6"
     table = pq.read_table(folder / "robustness.parquet")
-    assert {field.name: field.type for field in table.schema} == _COLUMNS
+    assert {field.name: field.type for field in table.schema} == ROBUSTNESS.columns
     meaning = json.loads(table.schema.metadata[b"steadyear"])
     assert meaning == {"target_names": list(EMOTIONS), "concept_names": [], "stage": "test"}
     first = table.to_pylist()[0]

@@ -13,10 +13,10 @@ import torch
 import yaml
 
 from steadyear.__main__ import main
-from steadyear.callbacks.records.clip_figures import per_clip_error
 from steadyear.compare.load.find import find_runs
 from steadyear.compare.load.groups import group
 from steadyear.compare.load.runs import read_run
+from steadyear.foundation.task import per_clip_error
 from steadyear.transfer.choice import attack_of, choose
 from steadyear.transfer.command import run_transfer
 from steadyear.transfer.matrix import CONTROL, ITSELF, matrix

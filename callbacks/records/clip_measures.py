@@ -2,33 +2,24 @@
 
 Two methods of a module are used where they exist. ``clip_errors(prediction, target)`` gives the
 error of each clip, by which the worst attack is found. ``clip_losses(prediction, target)`` gives
-losses of at least 0 for the robustness scores of ``steadyear.attacks.evaluation.scores``; the module's own loss in
-them is ours, published is the root mean squared error. DRS and TARS need an attack whose objective
+losses of at least 0 for the robustness scores of
+``steadyear.attacks.evaluation.scores``; the module's own loss in them is ours, published is the root
+mean squared error. DRS and TARS need an attack whose objective
 has a target: a method ``attacker_target(prediction)`` in the form of the data's targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from steadyear.attacks import AttackResult, Objective, prediction_of, robustness_scores
-
-ClipMeasure = Callable[[Tensor, Tensor], Tensor]
-"""One value per clip, shape (batch,), from predictions and targets."""
-
-
-def per_clip_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """Error of each clip, shape (batch,): mean absolute error of real values, else wrong class."""
-    if prediction.shape == target.shape:
-        return (prediction - target).abs().flatten(1).mean(1)
-    return (prediction.argmax(1) != target).double()
+from steadyear.foundation.task import ClipMeasure, clip_errors_of, per_clip_error
 
 
 @dataclass(frozen=True)
-class ClipFigures:
+class ClipMeasures:
     """The measures of a module.
 
     Attributes:
@@ -40,11 +31,9 @@ class ClipFigures:
     loss: ClipMeasure | None = None
 
     @classmethod
-    def of(cls, module: object) -> ClipFigures:
-        """What a module offers; the mean absolute error or the wrong class where it has no say."""
-        return cls(
-            getattr(module, "clip_errors", per_clip_error), getattr(module, "clip_losses", None)
-        )
+    def of(cls, module: object) -> ClipMeasures:
+        """What a module offers."""
+        return cls(clip_errors_of(module), getattr(module, "clip_losses", None))
 
     def columns(
         self, result: AttackResult, target: Tensor, objective: Objective
