@@ -11,13 +11,14 @@ from steadyear.attacks.balls import Ball
 from steadyear.attacks.core.attack import Attack, AttackSettings
 from steadyear.attacks.core.query import Query
 from steadyear.attacks.ensembles.members import Cost, MemberFactory
-from steadyear.attacks.ensembles.plans import PLANS, Task, Version, WorstBy
+from steadyear.attacks.ensembles.plans import PLANS, Version, WorstBy
 from steadyear.attacks.ensembles.worst_case import WorstCase, run_member
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.classes import CrossEntropy
 from steadyear.attacks.objectives.multilabel import OutputLoss
 from steadyear.attacks.objectives.regression import AbsoluteError
 from steadyear.foundation.random_streams import RandomStreams
+from steadyear.foundation.task import TaskName
 
 _ROUNDING = 1e-3  # share of the damage that may be due to the copy that gradients are taken from
 
@@ -70,15 +71,15 @@ class AudioAutoAttack(Attack):
     def __init__(
         self,
         ball: Ball,
-        task: Task = "regression",
+        task: TaskName = "regression",
         tolerance: float = 0.1,
         version: Version = "1.1",
         worst: WorstBy = "success",
         **settings: Unpack[AttackSettings],
     ) -> None:
-        if task not in get_args(Task) or version not in PLANS:
+        if task not in get_args(TaskName) or version not in PLANS:
             raise ValueError(
-                f"AudioAutoAttack knows the tasks {get_args(Task)} and the versions "
+                f"AudioAutoAttack knows the tasks {get_args(TaskName)} and the versions "
                 f"{tuple(PLANS)}, not {task!r} and {version!r}."
             )
         if worst not in PLANS[version].lineups:
@@ -129,7 +130,7 @@ def _chosen(query: Query, chosen: Tensor) -> Tensor:
     return (chosen if query.clips_independent else chosen.any().expand_as(chosen)).nonzero()[:, 0]
 
 
-def _judge(task: Task, tolerance: float) -> Objective:
+def _judge(task: TaskName, tolerance: float) -> Objective:
     if task == "regression":
         return AbsoluteError(tolerance=tolerance)
     return OutputLoss() if task == "multilabel" else CrossEntropy()

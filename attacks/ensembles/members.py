@@ -16,12 +16,13 @@ from steadyear.attacks.core.query import Query
 from steadyear.attacks.core.views import View
 from steadyear.attacks.domains.base import Bounds
 from steadyear.attacks.ensembles.objectives import LossBeyondSuccess
-from steadyear.attacks.ensembles.plans import Lineup, Plan, Task, WorstBy
+from steadyear.attacks.ensembles.plans import Lineup, Plan, WorstBy
 from steadyear.attacks.ensembles.worst_case import Member
 from steadyear.attacks.gradient.auto_pgd import APGD
 from steadyear.attacks.minimal_norm.fmn import FMN
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.objectives.classes import DLR, Margin
+from steadyear.foundation.task import TaskName
 
 _DLR_CLASSES, _TARGETED_CLASSES = 3, 4
 _SAMPLES = 50  # of an estimate of NES
@@ -55,7 +56,7 @@ class MemberFactory:
     def __init__(
         self,
         plan: Plan,
-        task: Task,
+        task: TaskName,
         worst: WorstBy,
         judge: Objective,
         ball: Ball,
@@ -170,7 +171,7 @@ def _decisions(query: Query) -> Tensor:
     return (query.clean_prediction > 0).to(query.clean_prediction.dtype)
 
 
-def _targets(task: Task, query: Query, number: int) -> Iterator[Tensor]:
+def _targets(task: TaskName, query: Query, number: int) -> Iterator[Tensor]:
     """What is wanted of every clip: another of the nearest labels, or of the likely classes."""
     clean = query.clean_prediction
     outputs = clean.shape[1]

@@ -12,8 +12,8 @@ from steadyear.attacks.objectives.labels import LabelMargin
 from steadyear.attacks.objectives.multilabel import OutputLoss
 from steadyear.attacks.objectives.ranking import ScaleFreeHinge, WrongLabels
 from steadyear.attacks.objectives.regression import AbsoluteError, Shift, SquaredError
+from steadyear.foundation.task import TaskName
 
-Task = Literal["regression", "multilabel", "multiclass"]
 Version = Literal["1.0", "1.0-quick", "1.1", "1.1-quick"]
 WorstBy = Literal["success", "damage"]
 
@@ -55,14 +55,14 @@ class Plan(NamedTuple):
     targets: int
     bisections: int
     queries: int
-    lineups: Mapping[WorstBy, Mapping[Task, Lineup]]
+    lineups: Mapping[WorstBy, Mapping[TaskName, Lineup]]
     until_success: bool = False
     further: bool = False
     everywhere: bool = False
 
 
 _BOTH_WAYS = (Shift(), Shift(down=True))
-_SUCCESS_1_0: dict[Task, Lineup] = {
+_SUCCESS_1_0: dict[TaskName, Lineup] = {
     "regression": Lineup((AbsoluteError(), SquaredError()), _BOTH_WAYS, boundary=True),
     "multilabel": Lineup(
         (OutputLoss(), ScaleFreeHinge()),
@@ -74,7 +74,7 @@ _SUCCESS_1_0: dict[Task, Lineup] = {
         (CrossEntropy(), DLR()), targeted=TargetedDLR(), boundary=True, search=Margin()
     ),
 }
-_SUCCESS_1_1: dict[Task, Lineup] = {
+_SUCCESS_1_1: dict[TaskName, Lineup] = {
     "regression": _SUCCESS_1_0["regression"],
     "multilabel": _SUCCESS_1_0["multilabel"]._replace(
         everyone=(OutputLoss(),), resisting=(WrongLabels(),)
@@ -83,12 +83,12 @@ _SUCCESS_1_1: dict[Task, Lineup] = {
         everyone=(CrossEntropy(),), resisting=(DLR(),) * 3
     ),
 }
-_DAMAGE_1_1: dict[Task, Lineup] = {
+_DAMAGE_1_1: dict[TaskName, Lineup] = {
     "regression": Lineup((AbsoluteError(),) * 3 + (SquaredError(), *_BOTH_WAYS)),
     "multilabel": Lineup((OutputLoss(),) * 3 + (ScaleFreeHinge(),)),
     "multiclass": Lineup((CrossEntropy(),) * 3 + (DLR(),)),
 }
-_BOTH_1_1: dict[WorstBy, dict[Task, Lineup]] = {"success": _SUCCESS_1_1, "damage": _DAMAGE_1_1}
+_BOTH_1_1: dict[WorstBy, dict[TaskName, Lineup]] = {"success": _SUCCESS_1_1, "damage": _DAMAGE_1_1}
 
 PLANS: dict[str, Plan] = {
     "1.0": Plan(100, 9, 10, 5000, {"success": _SUCCESS_1_0}),

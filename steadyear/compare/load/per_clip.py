@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from steadyear.compare.scores.tasks import REGRESSION, TASKS, Task
+from steadyear.compare.scores.tasks import REGRESSION, TASKS, TaskReport
 from steadyear.foundation.records import ROBUSTNESS, RecordMetadata
 
 ERRORS: Final = ("clean_error", "attacked_error")
@@ -31,7 +31,7 @@ def read_table(path: Path) -> tuple[pa.Table, RecordMetadata]:
     return table, names
 
 
-def task_of_table(names: RecordMetadata) -> Task:
+def task_of_table(names: RecordMetadata) -> TaskReport:
     """The task of a table; those that do not say are of regression."""
     return REGRESSION if names.task is None else TASKS[names.task]
 

@@ -22,7 +22,7 @@ from steadyear.compare.load.per_clip import (
     read_table,
     task_of_table,
 )
-from steadyear.compare.scores.tasks import Task
+from steadyear.compare.scores.tasks import TaskReport
 from steadyear.foundation.records import RecordMetadata
 
 ROBUSTNESS: Final = ("prs", "drs", "tars")
@@ -102,7 +102,7 @@ class Run:
     attacked: dict[Cell, Attacked]
 
     @property
-    def task(self) -> Task:
+    def task(self) -> TaskReport:
         """What the system does."""
         return task_of_table(self.names)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from steadyear.compare.load.cells import Cell, in_decibels
-from steadyear.compare.scores.tasks import Task
+from steadyear.compare.scores.tasks import TaskReport
 from steadyear.compare.statistics.spread import Scores, Spread
 from steadyear.compare.statistics.summary import Summary, System
 
@@ -131,7 +131,7 @@ def grid(summary: Summary) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def grid_caption(task: Task) -> str:
+def grid_caption(task: TaskReport) -> str:
     """Say what :func:`grid` shows.
 
     Args:

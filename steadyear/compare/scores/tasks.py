@@ -15,6 +15,8 @@ from steadyear.compare.scores.multilabel import (
     multilabel,
 )
 from steadyear.compare.scores.regression import regression
+from steadyear.foundation import task
+from steadyear.foundation.task import Task
 
 Floats = NDArray[np.float64]
 Figures = tuple[dict[str, float], dict[str, float]]
@@ -68,18 +70,17 @@ class Clips(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Task:
-    """A task: what tables, tests and figures ask instead of knowing it.
+class TaskReport:
+    """How a task is reported: what tables, tests and figures ask instead of knowing it.
 
     Attributes:
-        name: Its name in the metadata of tables.
+        task: The task.
         figures: Gives the scores of a set of clips from predictions, targets, both of shape (clips,
             targets), and the names of the targets.
         score: What systems are judged by.
         other: What is shown beside it.
         loss: What the score loses under attack, positive for the worse.
         target: The score of a single target; its key is the name of these in `summary.json`.
-        higher_is_better: Whether more of ``score`` is better.
         robustness: Gives the robustness score of the data set from the score without and under
             attack; ``None`` where there is no such score.
         strength: Metric that is largest for the strongest attack.
@@ -94,13 +95,12 @@ class Task:
         targets: What one output is called, and several.
     """
 
-    name: str
+    task: Task
     figures: Callable[[Floats, Floats, Sequence[str]], Figures]
     score: Score
     other: Score
     loss: Score
     target: Score
-    higher_is_better: bool
     robustness: Callable[[float, float], float] | None
     strength: str
     clips: Clips
@@ -117,24 +117,28 @@ class Task:
         """Whether the score is the mean of the clips' errors, not one of all clips together."""
         return self.drawn is None
 
+    @property
+    def name(self) -> str:
+        """Name of the task."""
+        return self.task.name
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether more of ``score`` is better."""
+        return self.task.higher_is_better
+
     def lost(self, clean: float, attacked: float) -> float:
-        """What the score loses, positive for the worse.
-
-        Args:
-            clean: The score without attack.
-            attacked: The score under attack.
-        """
-        return clean - attacked if self.higher_is_better else attacked - clean
+        """What the score loses, positive for the worse."""
+        return self.task.loss_of_score(clean, attacked)
 
 
-REGRESSION: Final = Task(
-    name="regression",
+REGRESSION: Final = TaskReport(
+    task=task.REGRESSION,
     figures=regression,
-    score=Score("mae", "MAE", "Mean absolute error"),
+    score=Score(task.REGRESSION.score, "MAE", "Mean absolute error"),
     other=Score("pearson", "r", "Pearson's r over clips, mean over targets"),
     loss=Score("delta_mae", "ΔMAE", "attacked minus clean"),
     target=Score("target_pearson", "r", "Pearson's r over clips"),
-    higher_is_better=False,
     robustness=None,
     strength="mae",
     clips=Clips("attacked MAE", "ΔMAE", ", as in the published study"),
@@ -155,14 +159,13 @@ REGRESSION: Final = Task(
     targets=("target", "targets"),
 )
 
-MULTILABEL: Final = Task(
-    name="multilabel",
+MULTILABEL: Final = TaskReport(
+    task=task.MULTILABEL,
     figures=multilabel,
-    score=Score("cmap", "cmAP", "Class-wise mean average precision"),
+    score=Score(task.MULTILABEL.score, "cmAP", "Class-wise mean average precision"),
     other=Score("auroc", "AUROC", "Area under the ROC curve, mean over classes"),
     loss=Score("cmap_drop", "cmAP drop", "clean minus attacked"),
     target=Score("target_ap", "AP", "Average precision of each class that occurs"),
-    higher_is_better=True,
     robustness=data_set_robustness,
     strength="cmap_drop",
     clips=Clips(
@@ -194,4 +197,4 @@ MULTILABEL: Final = Task(
     targets=("class", "classes"),
 )
 
-TASKS: Final[Mapping[str, Task]] = {task.name: task for task in (REGRESSION, MULTILABEL)}
+TASKS: Final[Mapping[str, TaskReport]] = {each.name: each for each in (REGRESSION, MULTILABEL)}

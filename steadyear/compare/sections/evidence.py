@@ -8,7 +8,7 @@ from typing import Final
 
 from steadyear.compare.render.pages import Table
 from steadyear.compare.render.text import MISSING, format_table
-from steadyear.compare.scores.tasks import Task
+from steadyear.compare.scores.tasks import TaskReport
 from steadyear.compare.statistics.bootstrap import Interval
 from steadyear.compare.statistics.inference import FEWEST_SEEDS
 from steadyear.compare.statistics.measures import measures
@@ -59,13 +59,13 @@ def terminal_tables(summary: Summary) -> list[tuple[str, str]]:
     ]
 
 
-def _seed_caption(task: Task) -> str:
+def _seed_caption(task: TaskReport) -> str:
     return SEED_CAPTION.format(
         "each seed's mean over clips" if task.mean_over_clips else f"each seed's {task.score.label}"
     )
 
 
-def _pooled_caption(task: Task) -> str:
+def _pooled_caption(task: TaskReport) -> str:
     return f"{POOLED_CAPTION.format(task.clips.source)} {task.clips.meaning}".rstrip()
 
 

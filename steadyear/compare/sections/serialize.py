@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from steadyear.compare.load.cells import Attack, Cell
-from steadyear.compare.scores.tasks import REGRESSION, Task
+from steadyear.compare.scores.tasks import REGRESSION, TaskReport
 from steadyear.compare.sections.corruptions import audio_c_json
 from steadyear.compare.sections.cost import cost_json
 from steadyear.compare.sections.damage import KINDS, Damage, find_damage
@@ -117,7 +117,7 @@ def _damage(damage: Damage) -> dict[str, Any]:
     }
 
 
-def _scores(task: Task, scores: Scores[Spread]) -> dict[str, Any]:
+def _scores(task: TaskReport, scores: Scores[Spread]) -> dict[str, Any]:
     names = {part: part for part in PARTS} | {"of_targets": task.target.key}
     return {
         names[part]: {name: _spread(each) for name, each in getattr(scores, part).items()}

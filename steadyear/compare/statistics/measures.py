@@ -10,7 +10,7 @@ import numpy as np
 
 from steadyear.compare.load.cells import Cell
 from steadyear.compare.load.runs import Floats, Run
-from steadyear.compare.scores.tasks import Task
+from steadyear.compare.scores.tasks import TaskReport
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Measure:
     clips: str
 
 
-def measures(task: Task) -> tuple[Measure, Measure]:
+def measures(task: TaskReport) -> tuple[Measure, Measure]:
     """The score under attack, and what it lost.
 
     Args:

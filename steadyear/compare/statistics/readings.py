@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from itertools import combinations
 
 from steadyear.compare.load.cells import Cell
-from steadyear.compare.scores.tasks import Task
+from steadyear.compare.scores.tasks import TaskReport
 from steadyear.compare.statistics.spread import Scores, Spread
 
 Conditions = tuple[Scores[Spread], Scores[Spread] | None]
 
 
-def read_pairs(task: Task, headline: Cell, scores: Mapping[str, Conditions]) -> list[str]:
+def read_pairs(task: TaskReport, headline: Cell, scores: Mapping[str, Conditions]) -> list[str]:
     """Write one sentence per pair of systems.
 
     Args:
@@ -32,7 +32,7 @@ def read_pairs(task: Task, headline: Cell, scores: Mapping[str, Conditions]) -> 
 
 
 def _read_pair(
-    task: Task, headline: Cell, left: str, right: str, scores: Mapping[str, Conditions]
+    task: TaskReport, headline: Cell, left: str, right: str, scores: Mapping[str, Conditions]
 ) -> str:
     losses, name = {}, task.score.label
     for label in (left, right):

@@ -15,7 +15,7 @@ from steadyear.compare.load.groups import (
     rounded_targets,
     z_units,
 )
-from steadyear.compare.scores.tasks import Task
+from steadyear.compare.scores.tasks import TaskReport
 from steadyear.compare.statistics.pairs import Comparison, compare_pairs
 from steadyear.compare.statistics.readings import read_pairs
 from steadyear.compare.statistics.spread import (
@@ -71,7 +71,7 @@ class Summary:
     comparisons: tuple[Comparison, ...]
 
     @property
-    def task(self) -> Task:
+    def task(self) -> TaskReport:
         """What all systems do."""
         return self.systems[0].group.runs[0].task
 
