@@ -18,8 +18,10 @@ from steadyear.callbacks.training.adversarial_training import AdversarialTrainin
 from steadyear.callbacks.training.epoch_seed import EpochSeed
 from steadyear.callbacks.training.overfitting_check import OverfittingCheck
 from steadyear.callbacks.training.phases import WarmPhase
-from steadyear.callbacks.training.recipes import AdditionalStep, Adversary, Madry, Recipe
-from steadyear.callbacks.training.robust_terms import (
+from steadyear.callbacks.training.recipes.additional_step import AdditionalStep
+from steadyear.callbacks.training.recipes.base import Adversary, Recipe
+from steadyear.callbacks.training.recipes.madry import Madry
+from steadyear.callbacks.training.recipes.robust_terms import (
     BernoulliKL,
     HardTargets,
     RobustTerm,
@@ -27,7 +29,7 @@ from steadyear.callbacks.training.robust_terms import (
     SoftTargets,
     SquaredChange,
 )
-from steadyear.callbacks.training.trades import TRADES
+from steadyear.callbacks.training.recipes.trades import TRADES
 from steadyear.callbacks.training.weight_perturbation import AdversarialWeightPerturbation
 
 __all__ = [

@@ -55,12 +55,7 @@ class PrototypePush(Callback):
             )
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Push behind the last batch of a chosen epoch."""
         # Not when the epoch ends: its validation comes before that hook.

@@ -14,7 +14,8 @@ from torch import Tensor
 from steadyear.attacks import Attack
 from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.training.cost import ComputeCounter, CountedAdversary
-from steadyear.callbacks.training.recipes import Adversary, Madry, Recipe, TrainingStep
+from steadyear.callbacks.training.recipes.base import Adversary, Recipe, TrainingStep
+from steadyear.callbacks.training.recipes.madry import Madry
 from steadyear.callbacks.training.weight_perturbation import (
     AdversarialWeightPerturbation,
     dry_run,
@@ -79,11 +80,7 @@ class AdversarialTraining(Callback):
         """Wrap ``training_step`` for ``fit``."""
         if stage != "fit":
             return
-        if self.recipe.replaces_step and not pl_module.automatic_optimization:
-            raise MisconfigurationException(
-                f"{type(self.recipe).__name__} takes optimiser steps of its own, which a module "
-                "with manual optimisation does not allow; use the Madry recipe."
-            )
+        self.recipe.check(pl_module)
         self._unwrap()
         self._spent = ComputeCounter()
         if "training_step" in vars(pl_module):
@@ -114,11 +111,7 @@ class AdversarialTraining(Callback):
         self.recipe.start(trainer)
 
     def on_train_batch_start(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Note where training stands."""
         self._batch_idx = batch_idx
@@ -129,12 +122,7 @@ class AdversarialTraining(Callback):
         self._restore_weights()
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Let the recipe act after the batch."""
         self._restore_weights()  # a step that returned no loss had no backward

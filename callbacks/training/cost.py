@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from steadyear.attacks import Crafted
 from steadyear.attacks.core.mode import attack_mode
 from steadyear.callbacks.batches import BatchKeys
-from steadyear.callbacks.training.recipes import Adversary
+from steadyear.callbacks.training.recipes.base import Adversary
 
 
 @dataclass

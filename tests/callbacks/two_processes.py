@@ -16,17 +16,20 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from steadyear.attacks import FGSM, PGD, Linf, Noise
-from steadyear.callbacks import AdditionalStep, AdversarialTraining, Madry, RobustnessEvaluation
+from steadyear.callbacks import AdditionalStep, AdversarialTraining, RobustnessEvaluation
 from steadyear.lightning_modules import A2M2E, RegressionModule
 from tests.callbacks import foreign_modules as foreign
+from tests.callbacks.training.recipe_rows import RECIPES
 
-CASES: dict[str, tuple[Any, dict[str, Any]]] = {
-    "madry": (Madry, {}),
-    "madry-accumulate": (Madry, {"accumulate_grad_batches": 2}),
-    "madry-bf16": (Madry, {"precision": "bf16-mixed"}),
-    "additional": (lambda: AdditionalStep(1), {}),
-    "additional-accumulate": (lambda: AdditionalStep(1), {"accumulate_grad_batches": 2}),
-    "additional-bf16": (lambda: AdditionalStep(1), {"precision": "bf16-mixed"}),
+SETTINGS: dict[str, dict[str, Any]] = {
+    "": {},
+    "-accumulate": {"accumulate_grad_batches": 2},
+    "-bf16": {"precision": "bf16-mixed"},
+}
+CASES = {
+    f"{name}{suffix}": (make, settings)
+    for name, make in RECIPES.items()
+    for suffix, settings in SETTINGS.items()
 }
 
 

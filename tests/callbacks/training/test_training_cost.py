@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from steadyear.attacks import PGD, Linf
 from steadyear.callbacks import AdditionalStep, AdversarialTraining, BatchKeys, Madry, RunRecord
 from steadyear.callbacks.training.cost import forward_gflops
-from steadyear.callbacks.training.trades import TRADES
+from steadyear.callbacks.training.recipes.trades import TRADES
 from steadyear.callbacks.training.weight_perturbation import AdversarialWeightPerturbation
 from tests.callbacks import foreign_modules as foreign
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from steadyear.attacks import prediction_of
-from steadyear.callbacks.training.recipes import Adversary, Recipe
-from steadyear.callbacks.training.robust_terms import BernoulliKL, RobustTerm
+from steadyear.callbacks.training.recipes.base import Adversary, Recipe, TrainingStep
+from steadyear.callbacks.training.recipes.robust_terms import BernoulliKL, RobustTerm
 
 
 class TRADES(Recipe):
@@ -34,24 +34,24 @@ class TRADES(Recipe):
         self.term = term or BernoulliKL()
         self.beta = beta
 
-    def step(self, training_step: Callable[[Any], Any], batch: Any, adversary: Adversary) -> Any:
+    def step(self, training_step: TrainingStep, batch: Any, adversary: Adversary) -> Any:
         """Attack, train on the clean batch, and add the robust term."""
         result = adversary.craft(batch)
-        with _listening(adversary) as outputs:
+        with _recorded_outputs(adversary) as outputs:
             returned = training_step(batch)
         if returned is None:
             return None
-        clean = prediction_of(_first(outputs, adversary))
+        clean = prediction_of(_first_output(outputs, adversary))
         attacked = prediction_of(adversary.output(batch, result))
         with torch.autocast(clean.device.type, enabled=False):
             target = adversary.keys.read(batch)[1]
             term = self.term(attacked.float(), clean.float(), target)
         adversary.log("train/robust_term", term.detach(), batch)
-        return _plus(returned, self.beta * term)
+        return _with_term(returned, self.beta * term)
 
 
 @contextmanager
-def _listening(adversary: Adversary) -> Iterator[list[Any]]:
+def _recorded_outputs(adversary: Adversary) -> Iterator[list[Any]]:
     outputs: list[Any] = []
     handle = adversary.module.register_forward_hook(lambda _m, _i, output: outputs.append(output))
     try:
@@ -60,7 +60,7 @@ def _listening(adversary: Adversary) -> Iterator[list[Any]]:
         handle.remove()
 
 
-def _first(outputs: list[Any], adversary: Adversary) -> Any:
+def _first_output(outputs: list[Any], adversary: Adversary) -> Any:
     if not outputs:
         raise TypeError(
             f"TRADES reads the clean prediction when {type(adversary.module).__name__} calls itself "
@@ -69,7 +69,7 @@ def _first(outputs: list[Any], adversary: Adversary) -> Any:
     return outputs[0]
 
 
-def _plus(returned: Any, extra: Tensor) -> Any:
+def _with_term(returned: Any, extra: Tensor) -> Any:
     if isinstance(returned, Tensor):
         return returned + extra
     return {**returned, "loss": returned["loss"] + extra}
