@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from steadyear.callbacks import TRADES, AdditionalStep, Madry, Recipe, SquaredChange
-from steadyear.callbacks.training.recipes.mixed import Mixed
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "madry": Madry,
-    "mixed": Mixed,
     "additional": lambda: AdditionalStep(1),
     "trades": lambda: TRADES(SquaredChange()),
 }
