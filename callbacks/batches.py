@@ -1,4 +1,4 @@
-"""Finding the input and the target in anybody's batch."""
+"""Where a batch holds its input and its target."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BatchKeys:
         target: Key or position of the target; ``None`` finds ``target`` in a mapping, and takes
             position 1 of a sequence.
         domain: What the input is called in tables; ``None`` takes its key. Only a ``waveform`` has
-            a signal-to-noise ratio and can be heard.
+            a signal-to-noise ratio and can be played.
     """
 
     input: Key | None = None

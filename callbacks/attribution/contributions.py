@@ -1,4 +1,4 @@
-"""Where the damage goes: what each part of a model adds to the change of its predictions.
+"""Attribution of the damage: what each part of a model adds to the change of its predictions.
 
 A module takes part if it has ``prediction_parts(output)``, which splits predictions into what each
 input of a linear last layer adds to them, shape (batch, targets, inputs), and ``part_names``, the
@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from steadyear.attacks import AttackResult, attack_mode
-from steadyear.callbacks.attribution.probe import Probe, fit_probe
+from steadyear.callbacks.attribution.linear_probe import LinearProbe, fit_probe
 from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.records.robustness_table import stacked
 
@@ -43,7 +43,7 @@ class Parts:
         names: Names of the parts.
         groups: Part of every input of the last layer, shape (inputs,); ``None`` where every input
             is a part.
-        r2: How well the probe behind the groups explains each concept, see ``Probe.r2``.
+        r2: How well the probe behind the groups explains each concept, see ``LinearProbe.r2``.
     """
 
     names: tuple[str, ...]
@@ -94,7 +94,7 @@ def find_parts(trainer: Trainer, module: LightningModule, keys: BatchKeys) -> Pa
 def _probed(trainer: Trainer, module: LightningModule, keys: BatchKeys) -> Parts | None:
     data = getattr(trainer, "datamodule", None)
     names = list(getattr(data, "concept_names", ()))
-    probe: Probe | None = None
+    probe: LinearProbe | None = None
     problem = "the data names no concepts"
     if names:
         with isolate_rng():
@@ -133,7 +133,7 @@ def _check_width(concepts: Tensor, names: Sequence[str]) -> None:
         raise ValueError(f"{concepts.shape[1]} concepts in a batch, {len(names)} names")
 
 
-def _report(probe: Probe, groups: Tensor, names: Sequence[str]) -> None:
+def _report(probe: LinearProbe, groups: Tensor, names: Sequence[str]) -> None:
     sizes = torch.bincount(groups, minlength=len(names) + 1).tolist()
     found = zip(names, probe.r2.tolist(), sizes, strict=False)
     listed = ", ".join(f"{name} {r2:.2f} ({size})" for name, r2, size in found)

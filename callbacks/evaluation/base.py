@@ -1,4 +1,4 @@
-"""What callbacks share that look at every clip of a validation, a test or a prediction."""
+"""The base of callbacks that evaluate every clip of a validation, a test or a prediction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Stage = Literal["val", "test", "predict"]
 class ClipEvaluation(Callback, ABC):
     """Base of the evaluations: ``begin``, then ``evaluate`` batch by batch, then ``finish``.
 
-    An evaluation that a subclass does not ``want``, or that was interrupted, leaves nothing behind.
+    An evaluation that is not due, or that was interrupted, leaves nothing behind.
     """
 
     stages: ClassVar[tuple[Stage, ...]] = ("test",)
@@ -28,13 +28,13 @@ class ClipEvaluation(Callback, ABC):
     needs_gradients: ClassVar[bool] = False
     """Whether it fails under inference mode."""
 
-    only_one_by: ClassVar[str | None] = None
-    """Setting that one callback of the class should hold all of; ``None`` allows several."""
+    single_instance_setting: ClassVar[str | None] = None
+    """Setting that a single callback of the class must hold; ``None`` allows several callbacks."""
 
     _running = False
     _clips_seen = 0
 
-    def wants(self, trainer: Trainer, stage: Stage) -> bool:
+    def is_due(self, trainer: Trainer, stage: Stage) -> bool:
         """Whether this epoch is to be evaluated."""
         return stage in self.stages and not trainer.sanity_checking
 
@@ -51,8 +51,8 @@ class ClipEvaluation(Callback, ABC):
     def clip_numbers(self, trainer: Trainer, batch: Any, size: int) -> Tensor:
         """Number of each clip of a batch in its data set, shape (size,).
 
-        Of foreign batches, which hold no index, it follows from the order of the clips; distributed
-        samplers deal clips out in turn.
+        In batches without an index it follows from the order of the clips, which distributed
+        samplers assign to processes in turn.
 
         Args:
             trainer: Knows the data set.
@@ -74,7 +74,7 @@ class ClipEvaluation(Callback, ABC):
         Raises:
             MisconfigurationException: If there are several.
         """
-        name, setting = type(self).__name__, self.only_one_by
+        name, setting = type(self).__name__, self.single_instance_setting
         # Lightning does not type this attribute.
         present: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         found = sum(isinstance(callback, type(self)) for callback in present)
@@ -86,7 +86,7 @@ class ClipEvaluation(Callback, ABC):
             )
 
     def _begin(self, trainer: Trainer, module: LightningModule, stage: Stage) -> None:
-        self._running, self._clips_seen = self.wants(trainer, stage), 0
+        self._running, self._clips_seen = self.is_due(trainer, stage), 0
         if not self._running:
             return
         if self.needs_gradients and torch.is_inference_mode_enabled():

@@ -1,4 +1,4 @@
-"""Evaluation under corruptions, for any LightningModule that hears waveforms."""
+"""Evaluation under corruptions, for any LightningModule that takes waveforms."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from steadyear.attacks import attack_mode, prediction_of, snr_db
 from steadyear.callbacks.batches import BatchKeys, clip_index
 from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
-from steadyear.callbacks.evaluation.corruption_figures import as_text, corruption_figures
+from steadyear.callbacks.evaluation.corruption_scores import as_text, corruption_scores
 from steadyear.callbacks.processes import from_all_processes
 from steadyear.callbacks.records.corruption_table import CorruptionTable
 from steadyear.callbacks.records.metadata import metadata_of
@@ -29,7 +29,7 @@ FILE = "corruptions.parquet"
 
 
 class ClipCorruption(Protocol):
-    """Damages one clip; several clips at once, each in a thread of its own."""
+    """Corrupts one clip; several clips are corrupted at once, each in a thread of its own."""
 
     # It returns a Tensor; but jsonargparse takes a protocol that says so for a maker of Tensors.
     def __call__(
@@ -53,7 +53,7 @@ class CorruptionEvaluation(ClipEvaluation):
     corruptions and severities as ``test/audio_c/mean/<score>``, and prints them. ``worst`` is, for
     every score, the corruption that degrades it most, as its mean over severities; ``worst_per_clip``
     takes for every clip and severity the corruption with the largest error of the clip. ``clean`` is
-    scored from the waveforms, too, so all figures compare. Modules are scored as in
+    scored from the waveforms, too, so all scores are comparable. Modules are scored as in
     ``RobustnessEvaluation``, from all clips of all processes, each clip once, in fp32, outside
     autocast.
 
@@ -72,7 +72,7 @@ class CorruptionEvaluation(ClipEvaluation):
         ValueError: If there is no corruption or no severity, or one is repeated or below 1.
     """
 
-    only_one_by = "corruptions"
+    single_instance_setting = "corruptions"
 
     def __init__(
         self,
@@ -96,7 +96,7 @@ class CorruptionEvaluation(ClipEvaluation):
         self._table = CorruptionTable()
 
     def begin(self, trainer: Trainer, module: LightningModule) -> None:
-        """Begin an empty table."""
+        """Start an empty table."""
         self._table = CorruptionTable(error=clip_errors_of(module))
 
     def evaluate(self, trainer: Trainer, module: LightningModule, batch: Any, outputs: Any) -> None:
@@ -117,9 +117,11 @@ class CorruptionEvaluation(ClipEvaluation):
         table.rows = from_all_processes(table.rows)
         metadata = replace(metadata_of(trainer, module), stage=stage)
         frame = table.frame(metadata)
-        figures = corruption_figures(frame, module)
+        scores = corruption_scores(frame, module)
         logged = {
-            f"test/audio_c/{of}/{name}": v for of, fs in figures.items() for name, v in fs.items()
+            f"test/audio_c/{of}/{name}": v
+            for of, values in scores.items()
+            for name, v in values.items()
         }
         module.log_dict(logged)
         if trainer.is_global_zero:
@@ -127,7 +129,7 @@ class CorruptionEvaluation(ClipEvaluation):
             CORRUPTIONS.write(frame, metadata, path)
             clips = frame["index"].nunique()
             rank_zero_info(
-                f"\n{as_text(frame, figures)}\n{clips} clips; one row per clip, corruption and "
+                f"\n{as_text(frame, scores)}\n{clips} clips; one row per clip, corruption and "
                 f"severity in {path}"
             )
 

@@ -1,4 +1,4 @@
-"""What an attack looks and sounds like, in W&B."""
+"""Spectrograms and audio of attacked clips, in W&B."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Media:
     kept: dict[tuple[str, int], tuple[Condition, Tensor, Tensor]] = field(default_factory=dict)
 
     def add(self, condition: Condition, result: AttackResult, index: Tensor) -> None:
-        """Keep what is still wanted of an attacked batch."""
+        """Keep the clips of an attacked batch that are among the first."""
         for i, clip in enumerate(index.tolist()):
             key = (condition.name, clip)
             if (
@@ -54,7 +54,7 @@ def log_to_wandb(
     metadata: RecordMetadata,
     media: Media,
 ) -> None:
-    """Send tables, and images and sounds of a few clips, to every W&B logger.
+    """Send tables, and images and audio of a few clips, to every W&B logger.
 
     The tables hold one row per clip, and the mean contributions where the module has parts.
 
@@ -80,7 +80,7 @@ def log_to_wandb(
     for (attack, clip), (condition, clean, perturbation) in media.kept.items():
         title = f"{metadata.clip(clip)}, {attack} at {condition.budget:g}"
         images = items.setdefault(f"{stage}/images/{attack}", [])
-        sounds = items.setdefault(f"{stage}/audio/{attack}", [])
+        recordings = items.setdefault(f"{stage}/audio/{attack}", [])
         if clean.squeeze(0).ndim == 2:
             time_first = getattr(frontend, "time_dim", -1) == -2
             panels = spectrogram_panels(clean.squeeze(0), perturbation.squeeze(0), time_first)
@@ -89,7 +89,9 @@ def log_to_wandb(
             for what, wave in (("clean", clean), ("attacked", clean + perturbation)):
                 samples = (wave.flatten().clamp(-1, 1) * _FULL_SCALE).numpy().astype(np.int16)
                 rate = int(frontend.sample_rate)
-                sounds.append(wandb.Audio(samples, sample_rate=rate, caption=f"{title}: {what}"))
+                recordings.append(
+                    wandb.Audio(samples, sample_rate=rate, caption=f"{title}: {what}")
+                )
     for logger in loggers:
         # The Lightning logger counts steps itself; without its key the table would open a new axis.
         step = {"trainer/global_step": trainer.global_step}
@@ -119,7 +121,7 @@ def spectrogram_panels(
 ) -> np.ndarray[Any, Any]:
     """Clean, perturbation and attacked spectrogram side by side, low frequencies at the bottom.
 
-    The perturbation has a diverging scale of its own, else nobody would see it.
+    The perturbation has a diverging scale of its own, or it would be invisible.
 
     Args:
         clean: Spectrogram in z-units, shape (height, width).

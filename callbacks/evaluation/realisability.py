@@ -1,4 +1,4 @@
-"""How much of an attack on spectrograms a sound can have, at test."""
+"""How much of an attack on spectrograms a waveform can realise, at test."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from steadyear.foundation.task import clip_errors_of
 
 
 class RealisabilityGap(ClipEvaluation):
-    """Attacks spectrograms at ``test``, looks for sounds that have them, and measures those.
+    """Attacks spectrograms at ``test``, searches waveforms that have them, and measures those.
 
     Logs means over the clips: ``test/realisability/clean_error``, ``attacked_error`` of the attacked
-    spectrograms, ``realised_error`` of the spectrograms of the sounds, ``gap``, the share of the
-    perturbation that no sound was found to have, and ``snr_db`` of the sounds. Spectrograms are those
+    spectrograms, ``realised_error`` of the spectrograms of the waveforms, ``gap``, the share
+    of the perturbation that no waveform was found to have, and ``snr_db`` of the waveforms. Spectrograms are those
     of the batch's waveforms behind the module's front end; batches without waveforms are left out.
     The error is the module's own ``clip_errors`` if it has them.
 
     Args:
         attack: The attack, on the spectrograms that the module takes as its input.
         keys: Where batches hold waveform and target; ``None`` finds ``waveform`` and ``target``.
-        max_clips: Number of clips that are looked at in each process; the search is slow.
+        max_clips: Number of clips that are attacked in each process; the search is slow.
 
     Raises:
         ValueError: If the attack perturbs or reads something inside the module, or has a domain; the
@@ -51,7 +51,7 @@ class RealisabilityGap(ClipEvaluation):
         self._rows: list[dict[str, float]] = []
 
     def begin(self, trainer: Trainer, module: LightningModule) -> None:
-        """Make sure that there is a front end.
+        """Refuse a module without a front end.
 
         Raises:
             MisconfigurationException: If the module has none.
@@ -64,7 +64,7 @@ class RealisabilityGap(ClipEvaluation):
             )
 
     def evaluate(self, trainer: Trainer, module: LightningModule, batch: Any, outputs: Any) -> None:
-        """Attack the first clips, and look for sounds."""
+        """Attack the first clips, and search waveforms."""
         if isinstance(batch, Mapping) and self.keys.input not in batch:
             return
         count = max(self.max_clips - len(self._rows), 0)

@@ -19,8 +19,7 @@ from steadyear.callbacks.attribution.contributions import Parts, checked, find_p
 from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
 from steadyear.callbacks.evaluation.media import Media, log_to_wandb
-from steadyear.callbacks.evaluation.read_elsewhere import with_module_outputs
-from steadyear.callbacks.evaluation.sounds import as_sound
+from steadyear.callbacks.evaluation.module_outputs import with_module_outputs
 from steadyear.callbacks.evaluation.tolerance import (
     Tolerance,
     check_tolerance,
@@ -28,6 +27,7 @@ from steadyear.callbacks.evaluation.tolerance import (
     within_tolerance,
 )
 from steadyear.callbacks.evaluation.universal import fit_universal
+from steadyear.callbacks.evaluation.waveforms import as_waveform
 from steadyear.callbacks.processes import from_all_processes
 from steadyear.callbacks.records.clip_measures import ClipMeasures
 from steadyear.callbacks.records.metadata import metadata_of
@@ -38,8 +38,8 @@ from steadyear.callbacks.records.robustness_scores import (
 )
 from steadyear.callbacks.records.robustness_table import Condition, RobustnessTable
 from steadyear.callbacks.records.worst_cases import worst_cases
-from steadyear.callbacks.sanity.relatives import with_weights
-from steadyear.callbacks.sanity.report import conclude, warn_if_interrupted
+from steadyear.callbacks.sanity.other_weights import with_weights
+from steadyear.callbacks.sanity.report import report_checks, warn_if_interrupted
 from steadyear.foundation.records import ROBUSTNESS, RecordMetadata
 
 _FILES = {"val": "robustness-val.parquet", "test": "robustness.parquet"}
@@ -89,7 +89,7 @@ class RobustnessEvaluation(ClipEvaluation):
 
     stages = ("val", "test")
     needs_gradients = True
-    only_one_by = "attacks"
+    single_instance_setting = "attacks"
 
     def __init__(
         self,
@@ -126,26 +126,26 @@ class RobustnessEvaluation(ClipEvaluation):
         self._media = Media(media_clips)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look for a second evaluation and the submodules that attacks name; later would be late."""
+        """Refuse a second evaluation, and attacks on submodules that do not exist, before training."""
         super().setup(trainer, pl_module, stage)
         known = {name for name, _ in pl_module.named_modules()}
         for name, attack in self.attacks.items():
-            for does, place in (
+            for verb, place in (
                 ("perturbs", attack.view.perturb_at),
                 ("reads", attack.view.read_at),
             ):
                 if place is not None and place not in known:
                     top = ", ".join(sorted(n for n in known if n and "." not in n))
                     raise MisconfigurationException(
-                        f"The attack {name} {does} the submodule '{place}', which "
+                        f"The attack {name} {verb} the submodule '{place}', which "
                         f"{type(pl_module).__name__} does not have. At its top level: {top}."
                     )
 
-    def wants(self, trainer: Trainer, stage: Stage) -> bool:
+    def is_due(self, trainer: Trainer, stage: Stage) -> bool:
         """Whether this epoch is to be evaluated: during ``fit`` every n-th."""
         n = self.every_n_epochs
         due = trainer.state.fn != "fit" or (n is not None and trainer.current_epoch % n == 0)
-        return due and super().wants(trainer, stage)
+        return due and super().is_due(trainer, stage)
 
     def begin(self, trainer: Trainer, module: LightningModule) -> None:
         """Prepare what attacks need beside the clips they attack."""
@@ -184,12 +184,12 @@ class RobustnessEvaluation(ClipEvaluation):
             )
             result = with_module_outputs(module, x, result, condition.attack.view)
             parts = None if self._parts is None else self._parts.contributions(module, result)
-            sound = as_sound(result, condition.attack.view, x, domain)
-            self._table.add(condition, result, target, index, concepts, parts, sound)
-            if sound is None:
+            waveform = as_waveform(result, condition.attack.view, x, domain)
+            self._table.add(condition, result, target, index, concepts, parts, waveform)
+            if waveform is None:
                 self._media.add(condition, result, index)
             else:
-                self._media.add(replace(condition, domain="waveform"), sound, index)
+                self._media.add(replace(condition, domain="waveform"), waveform, index)
 
     def _conditions(self, domain: str) -> list[Condition]:
         return [
@@ -220,7 +220,7 @@ class RobustnessEvaluation(ClipEvaluation):
                 f"\n{scores_as_text(scores, decibels)}\n{frame['index'].nunique()} clips; one row "
                 f"per clip, attack and budget in {path}"
             )
-        conclude(self._sanity, trainer, frame, module, scores, cases, stage)
+        report_checks(self._sanity, trainer, frame, module, scores, cases, stage)
 
     def _described(self, frame: pd.DataFrame, metadata: RecordMetadata) -> RecordMetadata:
         minimal_norm = [name for name, a in self.attacks.items() if isinstance(a, MinimalNorm)]

@@ -1,4 +1,4 @@
-"""Universal perturbations are found on training clips before they are tested on others."""
+"""Fits universal perturbations on training clips, before they are tested on others."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def fit_universal(
     with isolate_rng():
         batches = _TrainingClips(trainer, module, keys)
         for name, attack in wanted.items():
-            attack.perturbations.clear()  # of another model, maybe
+            attack.perturbations.clear()  # those of an earlier module
             for eps in budgets:
                 fitted = attack.at(eps)
                 if eps > 0:
@@ -64,7 +64,7 @@ def fit_universal(
 
 
 class _TrainingClips:
-    """Some training batches on the module's device, as often as they are asked for."""
+    """Some training batches on the module's device; can be iterated repeatedly."""
 
     def __init__(self, trainer: Trainer, module: LightningModule, keys: BatchKeys) -> None:
         self.trainer, self.module, self.keys = trainer, module, keys

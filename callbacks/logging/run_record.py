@@ -16,7 +16,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 
 from steadyear.callbacks.training.cost import forward_gflops, keys_of
-from steadyear.callbacks.training.tally import COUNTS, TrainingTally
+from steadyear.callbacks.training.training_counts import COUNTS, TrainingCounts
 from steadyear.foundation.atomic_files import write_text
 
 _PACKAGES = ("steadyear", "torch", "torchaudio", "lightning", "torchmetrics")
@@ -44,7 +44,7 @@ class RunRecord(SaveConfigCallback):
     _started = 0.0
     _seconds_before = 0.0
     _measured = False
-    _tally: TrainingTally
+    _counts: TrainingCounts
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Write the configuration; called on the first process only."""
@@ -78,7 +78,7 @@ class RunRecord(SaveConfigCallback):
         write_text(folder / "run.json", json.dumps(record, indent=2) + "\n")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock; a resumed run goes on where it was."""
+        """Start the clock; a resumed run continues its own."""
         self._started = time.monotonic()
         resumed = trainer.current_epoch > 0
         if trainer.is_global_zero:
@@ -86,7 +86,7 @@ class RunRecord(SaveConfigCallback):
             self._note(trainer, **({"fit_finished": False} if resumed else self._facts))
         record = read_record(Path(trainer.default_root_dir)) if resumed else None
         self._seconds_before = float((record or {}).get("fit_seconds") or 0.0)
-        self._tally, self._measured = TrainingTally(trainer, record), False
+        self._counts, self._measured = TrainingCounts(trainer, record), False
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -101,12 +101,12 @@ class RunRecord(SaveConfigCallback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the clips."""
-        self._tally.add(trainer, batch)
+        self._counts.add(trainer, batch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note training time, epochs and counts; every epoch, because a run may be killed."""
         seconds = round(self._seconds_before + time.monotonic() - self._started, 3)
-        epochs, counts = trainer.current_epoch + 1, self._tally.totals(trainer)
+        epochs, counts = trainer.current_epoch + 1, self._counts.totals(trainer)
         self._note(trainer, fit_seconds=seconds, epochs=epochs, **counts)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -131,7 +131,7 @@ class RunRecord(SaveConfigCallback):
             self._note(trainer, forward_gflops_per_clip=cost)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note how far the tested run was trained, so that stale results can be told."""
+        """Note how far the tested run was trained, so that outdated results are recognised."""
         epochs = read_record(Path(trainer.default_root_dir)).get("epochs")
         self._note(trainer, tested_after_epochs=epochs)
 

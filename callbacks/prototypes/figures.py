@@ -1,4 +1,4 @@
-"""Pictures of what a prototype model recognised, and where."""
+"""Figures of the prototypes that a model recognised, and where."""
 
 from __future__ import annotations
 

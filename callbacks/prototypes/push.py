@@ -1,4 +1,4 @@
-"""Prototypes that are pieces of training clips."""
+"""Projection of prototypes onto patches of training clips."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PrototypePush(Callback):
         self.keys = keys or BatchKeys()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Look whether the module has prototypes; after an epoch would be late.
+        """Refuse a module without prototypes before training.
 
         Raises:
             ValueError: If it has none.
@@ -57,7 +57,7 @@ class PrototypePush(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Push behind the last batch of a chosen epoch."""
+        """Push after the last batch of a chosen epoch."""
         # Not when the epoch ends: its validation comes before that hook.
         if not (trainer.is_last_batch and trainer.current_epoch in self.epochs):
             return
@@ -67,7 +67,7 @@ class PrototypePush(Callback):
             batches = getattr(data, "push_dataloader", data.train_dataloader)()
         found = push_prototypes(pl_module, batches, self.keys)
         head: Any = pl_module.head
-        # Every process has searched the same clips; this keeps the last bit equal, too.
+        # Every process has searched the same clips; this makes rounding equal, too.
         vectors = trainer.strategy.broadcast(head.prototype_vectors.detach())
         with torch.no_grad():
             head.prototype_vectors.copy_(vectors)

@@ -51,7 +51,7 @@ class RobustnessTable:
         index: Tensor,
         target_concepts: Tensor | None,
         contributions: Tensor | None = None,
-        sound: AttackResult | None = None,
+        waveform: AttackResult | None = None,
     ) -> None:
         """Add an attacked batch.
 
@@ -63,7 +63,7 @@ class RobustnessTable:
             target_concepts: True concepts, where the data has them.
             contributions: What each part adds to the change of each prediction, shape (batch,
                 targets, parts), where the module can tell.
-            sound: The result as waveforms, where the attack made some; gives the SNR.
+            waveform: The result as waveforms, where it has any; gives the SNR.
         """
         clean, attacked = result.clean_output, result.output
         columns: dict[str, Tensor | None] = {
@@ -71,7 +71,7 @@ class RobustnessTable:
             "achieved_linf": linf_norm(result.perturbation),
             "achieved_l2": l2_norm(result.perturbation),
             "achieved_size": result.size,
-            "snr_db": _snr(sound),
+            "snr_db": _snr(waveform),
             "target": target.reshape(len(target), -1),
             "clean_prediction": prediction_of(clean),
             "attacked_prediction": prediction_of(attacked),
@@ -108,12 +108,12 @@ def stacked(frame: pd.DataFrame, column: str) -> Tensor:
     return torch.tensor(frame[column].tolist(), dtype=torch.float64)
 
 
-def _snr(sound: AttackResult | None) -> Tensor | None:
+def _snr(waveform: AttackResult | None) -> Tensor | None:
     # Only a waveform is a signal; standardised spectrograms have no signal-to-noise ratio.
-    if sound is None:
+    if waveform is None:
         return None
-    clean = sound.adversarial - sound.perturbation
-    return snr_db(clean.flatten(1), sound.perturbation.flatten(1))
+    clean = waveform.adversarial - waveform.perturbation
+    return snr_db(clean.flatten(1), waveform.perturbation.flatten(1))
 
 
 def listed(column: Tensor) -> list[Any]:

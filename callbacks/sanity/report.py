@@ -1,4 +1,4 @@
-"""How far an evaluation can be trusted: file, log and W&B."""
+"""The verdicts of the sanity checks: file, log and W&B."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from steadyear.callbacks.records.robustness_table import stacked
 from steadyear.callbacks.records.worst_cases import WorstCase
 from steadyear.foundation.atomic_files import write_text
 
-Figures = dict[str, dict[str, float]]
+Scores = dict[str, dict[str, float]]
 
 
 def file_name(stage: str) -> str:
@@ -29,7 +29,7 @@ def file_name(stage: str) -> str:
 
 
 def warn_if_interrupted(sanity: Sanity) -> None:
-    """Say that the graph is broken before the first gradient attack dies of it."""
+    """Warn of a broken graph before the first gradient attack fails because of it."""
     for one in sanity.records:
         if one["check"] == "graph" and min(one.get("values", {}).get("reached", [1.0])) < 1:
             rank_zero_warn(
@@ -38,28 +38,28 @@ def warn_if_interrupted(sanity: Sanity) -> None:
             )
 
 
-def conclude(
+def report_checks(
     sanity: Sanity,
     trainer: Trainer,
     frame: pd.DataFrame,
     module: LightningModule,
-    figures: Figures,
+    scores: Scores,
     cases: Sequence[WorstCase],
     stage: str,
 ) -> SanityReport:
-    """Bring together what all processes measured, write it, show it, and give it back.
+    """Gather what all processes measured; write, log and return the verdicts.
 
     Args:
         sanity: What was measured here.
         trainer: Knows the run's folder and the loggers.
         frame: Table of the evaluation.
         module: The attacked module.
-        figures: What the evaluation reports.
+        scores: What the evaluation reports.
         cases: Which attacks have a worst case together.
         stage: ``val`` or ``test``.
     """
     records = from_all_processes(sanity.records)
-    report = sanity.report([*records, *worst_case(frame, module, figures, cases)])
+    report = sanity.report([*records, *worst_case(frame, module, scores, cases)])
     if trainer.is_global_zero:
         write_report(report, stage, Path(trainer.default_root_dir))
         _to_wandb(report, trainer, stage)
@@ -80,14 +80,14 @@ def write_report(report: SanityReport, stage: str, folder: Path) -> None:
 
 
 def worst_case(
-    frame: pd.DataFrame, module: object, figures: Figures, cases: Sequence[WorstCase]
+    frame: pd.DataFrame, module: object, scores: Scores, cases: Sequence[WorstCase]
 ) -> list[Record]:
-    """Check 19: score the worst of every clip again, and compare with what is reported.
+    """Check 19: compute the scores of each clip's worst attack again, and compare with the report.
 
     Args:
         frame: Table of the evaluation.
         module: The attacked module.
-        figures: What the evaluation reports.
+        scores: What the evaluation reports.
         cases: Which attacks have a worst case together.
     """
     records = []
@@ -97,7 +97,7 @@ def worst_case(
         # Stable, so that the first of equally bad attacks counts, as in the report.
         order = case.rows(frame).sort_values("attacked_error", ascending=False, kind="stable")
         worst = order.drop_duplicates("index")
-        gap = _gap(figures.get(case.key, {}), _scores(worst, module))
+        gap = _gap(scores.get(case.key, {}), _scores(worst, module))
         index, values = torch.zeros(1, dtype=torch.int64), {"gap": torch.tensor([gap])}
         records.append(record("worst_case", case.name, case.budget, index, values))
     return records

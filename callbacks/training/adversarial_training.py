@@ -64,17 +64,17 @@ class AdversarialTraining(Callback):
         self._batch_idx = 0
         self._steps_before = 0
         self._wrapped: LightningModule | None = None
-        self._spent = ComputeCounter()
+        self._counter = ComputeCounter()
 
     @property
     def attack_gradient_queries(self) -> int:
         """Input gradients that this process spent in this fit, one per clip and attack step."""
-        return self._spent.attack_gradient_queries
+        return self._counter.attack_gradient_queries
 
     @property
     def attack_training_clips(self) -> int:
         """Clips that the recipe trained on besides ``training_step``, on this process."""
-        return self._spent.attack_training_clips
+        return self._counter.attack_training_clips
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Wrap ``training_step`` for ``fit``."""
@@ -82,7 +82,7 @@ class AdversarialTraining(Callback):
             return
         self.recipe.check(pl_module)
         self._unwrap()
-        self._spent = ComputeCounter()
+        self._counter = ComputeCounter()
         if "training_step" in vars(pl_module):
             raise MisconfigurationException(
                 "training_step is wrapped already; a fit takes one AdversarialTraining, with one "
@@ -113,18 +113,18 @@ class AdversarialTraining(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note where training stands."""
+        """Remember the position of the training."""
         self._batch_idx = batch_idx
         self._steps_before = trainer.global_step
 
     def on_after_backward(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the weights back before anything else sees them: clipping, averaging, the optimiser."""
+        """Restore the weights before clipping, averaging and the optimiser."""
         self._restore_weights()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Let the recipe act after the batch."""
+        """Run the recipe's ``after_batch``."""
         self._restore_weights()  # a step that returned no loss had no backward
         if self._active(trainer):
             stepped = trainer.global_step > self._steps_before
@@ -152,7 +152,7 @@ class AdversarialTraining(Callback):
     def _perturb_weights(self, step: TrainingStep, batch: Any, adversary: Adversary) -> None:
         weights = self.weight_perturbation
         assert weights is not None
-        self._spent.attack_training_clips += len(self.keys.read(batch)[0])
+        self._counter.attack_training_clips += len(self.keys.read(batch)[0])
         with dry_run(adversary.module):
             returned = self.recipe.step(step, batch, adversary)
             if returned is not None:
@@ -172,4 +172,4 @@ class AdversarialTraining(Callback):
         key = (self.seed, trainer.global_rank, trainer.current_epoch, self._batch_idx, part)
         digest = hashlib.blake2b(repr(key).encode(), digest_size=7).digest()
         generator = torch.Generator(module.device).manual_seed(int.from_bytes(digest, "big"))
-        return CountedAdversary(module, self.attack, self.keys, generator, self._spent)
+        return CountedAdversary(module, self.attack, self.keys, generator, self._counter)

@@ -34,42 +34,42 @@ class ComputeCounter:
 
 @dataclass(frozen=True)
 class CountedAdversary(Adversary):
-    """An adversary that notes what it spends.
+    """An adversary that counts its queries and clips.
 
     Args:
-        spent: Where it notes it.
+        counter: Where they are counted.
     """
 
-    spent: ComputeCounter
+    counter: ComputeCounter
     _counted: list[Crafted] = field(default_factory=list, init=False, repr=False)
 
     def craft(self, batch: Any) -> Crafted:
         """Attack the batch, and count the gradients."""
         result = super().craft(batch)
-        # A batch that is asked for twice is attacked once.
+        # A batch is attacked once, however often a recipe crafts it.
         if not any(result is each for each in self._counted):
             self._counted[:] = [result]
-            self.spent.attack_gradient_queries += int(result.gradient_queries.sum())
+            self.counter.attack_gradient_queries += int(result.gradient_queries.sum())
         return result
 
     def output(self, batch: Any, result: Crafted) -> Any:
         """The module's output on the attacked batch; its clips are counted."""
-        self.spent.attack_training_clips += len(result.adversarial)
+        self.counter.attack_training_clips += len(result.adversarial)
         return super().output(batch, result)
 
     def loss(self, batch: Any, result: Crafted) -> Tensor:
         """The objective on the attacked batch; its clips are counted."""
-        self.spent.attack_training_clips += len(result.adversarial)
+        self.counter.attack_training_clips += len(result.adversarial)
         return super().loss(batch, result)
 
 
 def keys_of(trainer: Trainer) -> BatchKeys:
-    """Where batches hold their input: as the first callback says that knows it."""
+    """Where batches hold their input: as the first callback with ``keys`` says."""
     found = (getattr(callback, "keys", None) for callback in _callbacks(trainer))
     return next((keys for keys in found if isinstance(keys, BatchKeys)), BatchKeys())
 
 
-def spent_by_callbacks(trainer: Trainer) -> ComputeCounter:
+def compute_of_callbacks(trainer: Trainer) -> ComputeCounter:
     """What the callbacks of this process have spent so far, by the attributes of ``ComputeCounter``."""
     names = ("attack_gradient_queries", "attack_training_clips")
     return ComputeCounter(
@@ -102,7 +102,7 @@ def forward_gflops(module: LightningModule, batch: Any, keys: BatchKeys) -> floa
     """
     try:
         operations = _count(module, batch[keys.input_key(batch)][:1])
-    # A foreign module may refuse the call in any way, and a figure is not worth a training run.
+    # A foreign module may fail in any way, which must not end a training run.
     except Exception as error:  # noqa: BLE001
         reason = (str(error).splitlines() or [""])[0]
         rank_zero_info(f"The cost of a forward pass is unknown: {type(error).__name__}: {reason}")

@@ -1,4 +1,4 @@
-"""Phases of training: parts of a module that do not learn, at first or at all."""
+"""Parts of a module that are frozen in the first epochs, or throughout the training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class WarmPhase(Callback):
     """Freezes parts of a module for the first epochs, or for the whole training.
 
     The published AudioProtoPNet models were trained with a frozen backbone throughout. A part that
-    thaws later is in the optimiser from the start; without a gradient the optimiser passes it by,
+    is unfrozen later is in the optimiser from the start; without a gradient the optimiser skips it,
     so its schedule, its parameter groups and a resumed run are those of any other training. In
-    several processes a part that thaws needs ``strategy: ddp_find_unused_parameters_true``. Frozen
+    several processes such a part needs ``strategy: ddp_find_unused_parameters_true``. Frozen
     parts stay in training mode. Attacks freeze and restore on their own, and go through frozen parts.
 
     Args:
-        epochs: Number of epochs after which the parts learn, too; ``None`` is never.
+        epochs: Number of epochs after which the parts are unfrozen; ``None`` keeps them frozen.
         parts: Names of submodules or parameters, such as ``network`` or ``head.last_layer``.
 
     Raises:
@@ -30,36 +30,36 @@ class WarmPhase(Callback):
             raise ValueError(f"WarmPhase needs parts and epochs >= 0, not {parts} and {epochs}.")
         self.epochs = epochs
         self.parts = list(parts)
-        self._held: list[nn.Parameter] = []
+        self._frozen: list[nn.Parameter] = []
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Find the parts; freeze for good what never thaws, before the optimiser is made.
+        """Find the parts; freeze those that stay frozen before the optimiser is made.
 
         Raises:
             ValueError: If the module has no such part.
         """
         if stage != "fit":
             return
-        self._held = [p for name in self.parts for p in _parameters(pl_module, name)]
-        # What somebody else has frozen is not ours to thaw.
-        self._held = [parameter for parameter in self._held if parameter.requires_grad]
+        self._frozen = [p for name in self.parts for p in _parameters(pl_module, name)]
+        # What was frozen elsewhere must stay frozen.
+        self._frozen = [parameter for parameter in self._frozen if parameter.requires_grad]
         if self.epochs is None:
-            self._set(learns=False)
+            self._set(trainable=False)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Freeze or thaw by the number of the epoch."""
+        """Freeze or unfreeze by the number of the epoch."""
         if self.epochs is not None:
-            self._set(learns=trainer.current_epoch >= self.epochs)
+            self._set(trainable=trainer.current_epoch >= self.epochs)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Leave the module as it was found."""
-        self._set(learns=True)
-        self._held = []
+        """Restore the module."""
+        self._set(trainable=True)
+        self._frozen = []
 
-    def _set(self, learns: bool) -> None:
-        for parameter in self._held:
-            parameter.requires_grad_(learns)
-            if not learns:
+    def _set(self, trainable: bool) -> None:
+        for parameter in self._frozen:
+            parameter.requires_grad_(trainable)
+            if not trainable:
                 parameter.grad = None
 
 

@@ -15,7 +15,7 @@ _TINY = 1e-20
 
 
 class AdversarialWeightPerturbation:
-    """Takes the gradient of training at weights that are a step worse (Wu et al., NeurIPS 2020).
+    """Takes the gradient of training at perturbed weights (Wu et al., NeurIPS 2020).
 
     Every chosen tensor w moves by gamma * |w| * g / |g| along the gradient g of the whole training
     loss, adversarial part included; backward runs there, and the weights come back, exactly, before

@@ -32,7 +32,7 @@ class AdditionalStep(Recipe):
         if every_n_epochs < 1:
             raise ValueError(f"every_n_epochs is at least 1, not {every_n_epochs}.")
         self.every_n_epochs = every_n_epochs
-        self._waiting: list[Any] = []
+        self._pending: list[Any] = []
 
     def check(self, module: LightningModule) -> None:
         """Refuse manual optimisation, which allows no further step.
@@ -52,7 +52,7 @@ class AdditionalStep(Recipe):
         Raises:
             MisconfigurationException: If there is not one optimiser, or the losses are scaled.
         """
-        self._waiting = []
+        self._pending = []
         if len(trainer.optimizers) != 1 or trainer.precision == "16-mixed":
             raise MisconfigurationException(
                 "AdditionalStep needs one optimiser and no fp16 loss scaling (use bf16-mixed); got "
@@ -65,9 +65,9 @@ class AdditionalStep(Recipe):
         """Attack the updated module and step once for all batches of the accumulation window."""
         if (trainer.current_epoch + 1) % self.every_n_epochs:
             return
-        self._waiting.append(batch)
+        self._pending.append(batch)
         if stepped:
-            batches, self._waiting = self._waiting, []
+            batches, self._pending = self._pending, []
             _additional_step(trainer, batches, adversary)
 
 

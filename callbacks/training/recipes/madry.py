@@ -11,5 +11,5 @@ class Madry(Recipe):
     """Train on the adversarial batch instead of the clean one (Madry et al., 2018, eq. 2.1)."""
 
     def step(self, training_step: TrainingStep, batch: Any, adversary: Adversary) -> Any:
-        """Attack, then train on what came out."""
+        """Attack, then train on the adversarial batch."""
         return adversary.step(training_step, batch, adversary.craft(batch))

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from steadyear.attacks import PGD, Linf, Noise, View
 from steadyear.callbacks import RobustnessEvaluation
 from steadyear.callbacks.attribution.contributions import average_contributions
-from steadyear.callbacks.attribution.probe import fit_probe
+from steadyear.callbacks.attribution.linear_probe import fit_probe
 from steadyear.callbacks.evaluation.media import flat_table
 from steadyear.foundation.records import RecordMetadata
 from steadyear.lightning_modules import A2B2E, A2E, A2M2E, RegressionModule

@@ -18,7 +18,7 @@ from steadyear.attacks import FGSM, PGD, CrossEntropy, Linf, Noise
 from steadyear.callbacks import RobustnessEvaluation
 from steadyear.callbacks.records.robustness_scores import robustness_by_condition
 from steadyear.callbacks.records.worst_cases import worst_cases
-from steadyear.callbacks.sanity.relatives import with_weights
+from steadyear.callbacks.sanity.other_weights import with_weights
 from steadyear.callbacks.sanity.report import worst_case
 from steadyear.callbacks.training.overfitting_check import OverfittingCheck
 from tests.callbacks import foreign_modules as foreign

@@ -149,7 +149,7 @@ def test_processes_are_summed_on_top_of_what_was_recorded(tmp_path, monkeypatch)
     trainer = fit(tmp_path, training(), max_epochs=1)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     monkeypatch.setattr(
-        "steadyear.callbacks.training.tally.from_all_processes", lambda rows: rows * 2
+        "steadyear.callbacks.training.training_counts.from_all_processes", lambda rows: rows * 2
     )
     fit(tmp_path, training(), max_epochs=2, ckpt_path=tmp_path / "last.ckpt")
     assert counts(tmp_path) == (3 * foreign.CLIPS, 3 * foreign.CLIPS * STEPS)

@@ -41,7 +41,7 @@ def part(name: str) -> dict:
 
 @pytest.mark.parametrize(
     "name",
-    # tests/callbacks/test_sounds.py holds the same way for boxes.
+    # tests/callbacks/evaluation/test_waveforms.py holds the same way for boxes.
     [pytest.param("semantic_robustness", marks=pytest.mark.slow), "waveform_robustness"],
 )
 def test_sounds_are_attacked_and_measured(tmp_path, monkeypatch, name):

@@ -15,7 +15,7 @@ FLAT = 1e-6
 
 
 @dataclass(frozen=True)
-class Probe:
+class LinearProbe:
     """A ridge regression from features to concepts, both standardised.
 
     Attributes:
@@ -46,7 +46,7 @@ class Probe:
         return owner
 
 
-def fit_probe(features: Tensor, concepts: Tensor) -> Probe:
+def fit_probe(features: Tensor, concepts: Tensor) -> LinearProbe:
     """Fit the probe in closed form, with the penalty of the smallest leave-one-out error (PRESS).
 
     Allen, "The relationship between variable selection and data augmentation and a method for
@@ -82,7 +82,7 @@ def fit_probe(features: Tensor, concepts: Tensor) -> Probe:
     weights = vh.T @ ((s / (s.square() + penalty)).unsqueeze(1) * aligned)
     # What does not vary has no weight and is not explained, whatever rounding leaves.
     weights *= z.any(0).unsqueeze(1)
-    return Probe(weights, (1 - errors[best]) * c.any(0), penalty)
+    return LinearProbe(weights, (1 - errors[best]) * c.any(0), penalty)
 
 
 def _standardised(values: Tensor) -> Tensor:

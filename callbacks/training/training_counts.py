@@ -8,12 +8,12 @@ from typing import Any, Final
 from lightning.pytorch import Trainer
 
 from steadyear.callbacks.processes import from_all_processes
-from steadyear.callbacks.training.cost import clips_in, keys_of, spent_by_callbacks
+from steadyear.callbacks.training.cost import clips_in, compute_of_callbacks, keys_of
 
 COUNTS: Final = ("training_clips", "attack_gradient_queries")
 
 
-class TrainingTally:
+class TrainingCounts:
     """Counts clips and gradient queries of one fit, from where an earlier part of the run ended.
 
     What the earlier part spent comes from ``run.json``, like its seconds, and not from a checkpoint,
@@ -26,7 +26,7 @@ class TrainingTally:
 
     def __init__(self, trainer: Trainer, record: Mapping[str, Any] | None) -> None:
         self._before = {name: 0 if record is None else record.get(name) for name in COUNTS}
-        self._spent_before = spent_by_callbacks(trainer)
+        self._compute_before = compute_of_callbacks(trainer)
         self._clips: int | None = 0
 
     def add(self, trainer: Trainer, batch: Any) -> None:
@@ -35,14 +35,14 @@ class TrainingTally:
         self._clips = None if clips is None or self._clips is None else self._clips + clips
 
     def totals(self, trainer: Trainer) -> dict[str, int | None]:
-        """The counts of the run so far, on every process; every process must ask.
+        """The counts of the run so far, on every process; every process must call this.
 
         Returns:
             The numbers by their names in ``run.json``; ``None`` where a part is unknown.
         """
-        spent, before = spent_by_callbacks(trainer), self._spent_before
-        clips = spent.attack_training_clips - before.attack_training_clips
-        queries = spent.attack_gradient_queries - before.attack_gradient_queries
+        compute, before = compute_of_callbacks(trainer), self._compute_before
+        clips = compute.attack_training_clips - before.attack_training_clips
+        queries = compute.attack_gradient_queries - before.attack_gradient_queries
         here = {
             "training_clips": None if self._clips is None else self._clips + clips,
             "attack_gradient_queries": queries,

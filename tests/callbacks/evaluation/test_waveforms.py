@@ -16,7 +16,7 @@ from steadyear.callbacks import RobustnessEvaluation
 from steadyear.callbacks.batches import BatchKeys
 from steadyear.callbacks.evaluation.media import Media
 from steadyear.callbacks.evaluation.realisability import RealisabilityGap
-from steadyear.callbacks.evaluation.sounds import as_sound
+from steadyear.callbacks.evaluation.waveforms import as_waveform
 from steadyear.callbacks.records.robustness_table import Condition
 from tests.callbacks import foreign_modules as foreign
 
@@ -92,8 +92,8 @@ def test_only_waveforms_can_be_heard() -> None:
     module, x = foreign.seeded(Listener).eval(), sounds()
     box = View(domain=SemanticBox([Gain()], RATE))
     result = FGSM(Linf(0.5), view=box)(module, x, torch.ones(CLIPS, 2))
-    assert as_sound(result, box, x, "spectrogram") is None
-    audible = as_sound(result, box, x, "waveform")
+    assert as_waveform(result, box, x, "spectrogram") is None
+    audible = as_waveform(result, box, x, "waveform")
     assert torch.equal(audible.adversarial, box.rendered(result.adversarial, x))
     assert torch.equal(audible.output, result.output)
 

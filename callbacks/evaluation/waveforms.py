@@ -10,14 +10,14 @@ from torch import Tensor
 from steadyear.attacks import AttackResult, View
 
 
-def as_sound(result: AttackResult, view: View, x: Tensor, domain: str) -> AttackResult | None:
+def as_waveform(result: AttackResult, view: View, x: Tensor, domain: str) -> AttackResult | None:
     """The result with the waveforms that the module was given, or ``None`` where there are none.
 
     Args:
         result: What an attack found, in the domain of its view.
         view: Where the attack perturbed.
         x: The module's clean input, shape (batch, ...).
-        domain: What that input is called; only a ``waveform`` can be heard.
+        domain: What that input is called; only a ``waveform`` can be played.
     """
     if domain != "waveform" or view.perturb_at is not None:
         return None

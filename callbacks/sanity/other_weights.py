@@ -1,4 +1,4 @@
-"""Other trainings of a module, for the checks that need them."""
+"""The module with the weights of another training, for the checks that need one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from lightning.pytorch.utilities import rank_zero_warn
 def with_weights(module: LightningModule, checkpoint: str | Path) -> LightningModule | None:
     """A copy of a module with the weights of another training, in eval mode.
 
-    Weights that do not fit are none: a warning says so, and the check that wanted them is not made.
+    Where weights do not fit, a warning says so, and the check that needs them is skipped.
 
     Args:
         module: The module.
         checkpoint: A checkpoint of Lightning, of the same architecture.
 
+    Returns:
+        The copy; ``None`` where the weights do not fit.
+
     Raises:
-        MisconfigurationException: If the file is not there.
+        MisconfigurationException: If the file does not exist.
     """
     path = Path(checkpoint)
     if not path.is_file():

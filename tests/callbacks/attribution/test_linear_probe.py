@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from steadyear.callbacks.attribution.probe import PENALTIES, Probe, fit_probe
+from steadyear.callbacks.attribution.linear_probe import PENALTIES, LinearProbe, fit_probe
 
 
 def data(clips, features, noise, seed=0):
@@ -53,7 +53,7 @@ def test_without_an_explained_concept_everything_is_the_remainder():
 
 def test_weights_count_as_much_as_their_concept_is_explained():
     weights = torch.tensor([[9.0, -1.0, 2.1], [0.5, 0.1, -0.4]])
-    probe = Probe(weights, torch.tensor([-0.1, 0.6, 0.2]), 1.0)
+    probe = LinearProbe(weights, torch.tensor([-0.1, 0.6, 0.2]), 1.0)
     assert probe.groups().tolist() == [1, 2]
 
 
