@@ -1,4 +1,4 @@
-"""Bringing together what several processes have seen."""
+"""Gathering over processes."""
 
 from __future__ import annotations
 
@@ -8,11 +8,7 @@ import torch.distributed
 
 
 def from_all_processes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of all processes on every process; a single process gets its own back.
-
-    Args:
-        rows: Rows of this process.
-    """
+    """Rows of all processes on every process; a single process gets its own back."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return rows
     parts: list[list[dict[str, Any]]] = [[] for _ in range(torch.distributed.get_world_size())]

@@ -51,15 +51,9 @@ class Parts:
     r2: tuple[float, ...] = ()
 
     def contributions(self, module: LightningModule, result: AttackResult) -> Tensor:
-        """Split the change of the predictions under attack.
+        """Split the change of the predictions under attack, shape (batch, targets, parts).
 
-        Args:
-            module: Has ``prediction_parts``.
-            result: What an attack on the module found.
-
-        Returns:
-            Contributions in double precision, shape (batch, targets, parts); over parts they sum to
-            the attacked minus the clean prediction.
+        In double precision; over parts it sums to the attacked minus the clean prediction.
         """
         split: Any = module.prediction_parts
         attacked, clean = (split(output) for output in (result.output, result.clean_output))
@@ -74,14 +68,7 @@ def find_parts(trainer: Trainer, module: LightningModule, keys: BatchKeys) -> Pa
 
     Features without names are grouped by a probe on the clean training clips, at a test only. Model,
     samplers and random numbers stay as they are, and every process gets the groups of the first.
-
-    Args:
-        trainer: Knows the data module.
-        module: Any module.
-        keys: Where batches hold the input.
-
-    Returns:
-        The parts; ``None``, with a line in the log, where there are none.
+    ``None``, with a line in the log, where there are no parts.
     """
     names: Sequence[str] | None = getattr(module, "part_names", None)
     if names is None:
@@ -144,14 +131,7 @@ def _report(probe: LinearProbe, groups: Tensor, names: Sequence[str]) -> None:
 
 
 def checked(frame: pd.DataFrame) -> pd.DataFrame:
-    """Drop contributions that do not sum to the change of the predictions.
-
-    Args:
-        frame: A table with or without contributions.
-
-    Returns:
-        The table; without the column, and with a warning, where a sum is wrong.
-    """
+    """The table without contributions, and a warning, where a sum is not the change of a prediction."""
     if "contributions" not in frame:
         return frame
     clean, attacked = (stacked(frame, f"{state}_prediction") for state in ("clean", "attacked"))
@@ -171,16 +151,9 @@ def checked(frame: pd.DataFrame) -> pd.DataFrame:
 def average_contributions(
     frame: pd.DataFrame, targets: Sequence[str], parts: Sequence[str]
 ) -> pd.DataFrame:
-    """Average contributions over clips.
+    """Average contributions over clips: one row per attack, budget, target and part.
 
-    Args:
-        frame: A table with contributions.
-        targets: Names of the targets.
-        parts: Names of the parts.
-
-    Returns:
-        One row per attack, budget, target and part: ``mean`` and ``mean_size``, the mean of the
-        absolute value.
+    ``mean_size`` is the mean of the absolute value.
     """
     rows = []
     for (attack, budget), group in frame.groupby(["attack", "budget"], sort=False):

@@ -55,7 +55,7 @@ class ClipEvaluation(Callback, ABC):
         samplers assign to processes in turn.
 
         Args:
-            trainer: Knows the data set.
+            trainer: The trainer.
             batch: The batch.
             size: How many of its clips are evaluated.
         """

@@ -17,10 +17,6 @@ Scores = dict[str, float]
 def corruption_scores(frame: pd.DataFrame, module: object) -> dict[str, Scores]:
     """Scores of the clean clips, of every corruption and severity, of their mean and the worst.
 
-    Args:
-        frame: What ``CorruptionTable.frame`` gave.
-        module: Scored by its own ``scores`` if it has them, else by the mean error per clip.
-
     Returns:
         Scores by ``clean``, ``<corruption>@<severity>``, ``mean``, ``worst``, of every score the
         corruption that degrades it most, as its mean over the severities, and ``worst_per_clip``, the
@@ -68,12 +64,7 @@ def _by_corruption(frame: pd.DataFrame, scores: dict[str, Scores]) -> dict[str, 
 
 
 def as_text(frame: pd.DataFrame, scores: dict[str, Scores]) -> str:
-    """A small table: each corruption's mean over the severities, and what it is compared with.
-
-    Args:
-        frame: What ``CorruptionTable.frame`` gave.
-        scores: What ``corruption_scores`` gave for it.
-    """
+    """A small table: each corruption's mean over the severities, and what it is compared with."""
     rows = {"clean": scores["clean"]} | _by_corruption(frame, scores)
     rows |= {name: scores[name] for name in ("mean", "worst", "worst_per_clip")}
     table = pd.DataFrame.from_dict(rows, orient="index")

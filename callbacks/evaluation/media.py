@@ -56,14 +56,8 @@ def log_to_wandb(
 ) -> None:
     """Send tables, and images and audio of a few clips, to every W&B logger.
 
-    The tables hold one row per clip, and the mean contributions where the module has parts.
-
-    Args:
-        trainer: Knows the loggers.
-        module: Knows its front end, if it has one, for the orientation and the sampling rate.
-        frame: What ``RobustnessTable.frame`` gave.
-        metadata: Names of clips, targets and concepts, and the stage.
-        media: What was kept while attacking.
+    The tables hold one row per clip, and the mean contributions where the module has parts. The
+    module's front end, if it has one, gives the orientation and the sampling rate.
     """
     loggers = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger)]
     if not loggers:

@@ -13,16 +13,10 @@ from steadyear.attacks import AttackResult, View, attack_mode, inject
 def with_module_outputs(
     module: nn.Module, x: Tensor, result: AttackResult, view: View
 ) -> AttackResult:
-    """Replace what the attack read by what the module says.
+    """Replace the outputs that the attack read by those of the module.
 
     An attack on embeddings measures and returns embeddings; a table of predictions needs those of
     the same attacked clips.
-
-    Args:
-        module: The attacked module.
-        x: Its clean input, shape (batch, ...).
-        result: What the attack found.
-        view: Where the attack perturbed and read.
     """
     if view.read_at is None:
         return result

@@ -34,10 +34,6 @@ def within_tolerance(attack: Attack, tolerance: float) -> Attack:
 
     Attacks with another aim, such as a correlation or a value that ratings are moved to, stay as they
     are; so do those that are measured against the model's own predictions.
-
-    Args:
-        attack: The attack.
-        tolerance: By how much the mean absolute error of a clip may grow.
     """
     changed = copy.copy(attack)
     if isinstance(changed, WorstOf):
@@ -51,11 +47,7 @@ def within_tolerance(attack: Attack, tolerance: float) -> Attack:
 
 
 def in_label_units(tolerance: Tolerance, trainer: Trainer) -> float:
-    """The tolerance as a number.
-
-    Args:
-        tolerance: As it was configured.
-        trainer: Knows the data module, whose ``label_deviation`` stands for ``labels``.
+    """The tolerance as a number; the data module's ``label_deviation`` stands for ``labels``.
 
     Raises:
         MisconfigurationException: If the data module does not know its labels' deviation.

@@ -34,13 +34,6 @@ def fit_universal(
     sampler of training and without workers. Every process gets what the first one found. Random
     numbers stay as they are. Attacks with a loaded perturbation keep it.
 
-    Args:
-        trainer: Knows the data.
-        module: The module under attack.
-        attacks: Attacks by name; all others are left alone.
-        budgets: Budgets to fit.
-        keys: Where batches hold input and target.
-
     Raises:
         MisconfigurationException: If the data module has no training clips to give.
     """

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from lightning.fabric.loggers.csv_logs import _ExperimentWriter
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
@@ -34,20 +33,15 @@ class RunCSVLogger(CSVLogger):
         self._placed = save_dir is not None
 
     def place(self, folder: Path, experiment: str) -> None:
-        """Write into the run's folder, unless another one was given.
-
-        Args:
-            folder: Folder of the run.
-            experiment: Name of the experiment.
-        """
+        """Write into the run's folder, unless another one was given."""
         if not self._placed:
             self._save_dir = self._root_dir = str(folder)
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> _ExperimentWriter:
+    def experiment(self) -> ExperimentWriter:
         """Writer of the metrics."""
-        if self._experiment is None:
+        if not isinstance(self._experiment, ExperimentWriter):
             self._experiment = _AppendingWriter(self.log_dir)
         return self._experiment
 
@@ -99,12 +93,7 @@ class RunWandbLogger(WandbLogger):
         self._given = {"dir": save_dir, "name": name, "group": group, "id": id}
 
     def place(self, folder: Path, experiment: str) -> None:
-        """Fill in what was not given.
-
-        Args:
-            folder: Folder of the run.
-            experiment: Name of the experiment.
-        """
+        """Fill in what was not given."""
         # Fit and test of a run share an id; the same run in another clone must not.
         identity = hashlib.blake2b(str(folder.resolve()).encode(), digest_size=6).hexdigest()
         derived = {

@@ -78,15 +78,7 @@ class PrototypeFigures(ClipEvaluation):
 def draw_prototypes(
     module: Any, clip: Tensor, top_k: int, metadata: RecordMetadata, title: str
 ) -> Figure:
-    """Draw one clip and its most active prototypes.
-
-    Args:
-        module: A module with a front end, ``embed``, and a head with ``prototype_maps``.
-        clip: Its waveform (time,) or spectrogram (1, height, width).
-        top_k: Number of prototypes.
-        metadata: Names of the classes.
-        title: What the clip is called.
-    """
+    """Draw a clip, a waveform (time,) or spectrogram (1, height, width), and its top prototypes."""
     x = clip[None]
     spectrogram = module.frontend(x) if x.ndim == 2 else x
     height, width = spectrogram.shape[-2:]

@@ -82,9 +82,5 @@ class CorruptionTable:
 
 
 def as_attacks(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with the columns that ``robustness_scores`` reads.
-
-    Args:
-        frame: What ``CorruptionTable.frame`` gave.
-    """
+    """The table with the columns that ``robustness_by_condition`` reads."""
     return frame.drop(columns="snr_db").rename(columns=_AS_ATTACK)

@@ -23,11 +23,7 @@ def robustness_by_condition(
 ) -> dict[str, dict[str, float]]:
     """Scores of the clean clips, of every attack and budget, and of each clip's worst attack.
 
-    Args:
-        frame: What ``RobustnessTable.frame`` gave.
-        module: Scored by its own ``scores`` if it has them, else by the mean error per clip.
-        cases: Which attacks have a worst case together.
-        minimal_norm: Attacks that minimise the norm.
+    A module is scored by its own ``scores`` if it has them, else by the mean error per clip.
 
     Returns:
         Scores by ``clean``, ``<attack>@<budget>`` and the worst case's ``key``: the scores; of attacks
@@ -80,12 +76,9 @@ def _scores(group: pd.DataFrame, module: object, state: str) -> dict[str, float]
 def budgets_in_decibels(
     frame: pd.DataFrame, cases: Sequence[WorstCase], z_unit_db: float | None
 ) -> dict[str, float]:
-    """Budgets in dB by condition, of bounds on the values of spectrograms in dB.
+    """Budgets in dB by condition, of bounds on the values of spectrograms.
 
-    Args:
-        frame: What ``RobustnessTable.frame`` gave.
-        cases: Which attacks have a worst case together.
-        z_unit_db: What one unit of the spectrogram is in dB; ``None`` where it is not known.
+    Empty where ``z_unit_db``, what one unit of the spectrogram is in dB, is not known.
     """
     if z_unit_db is None:
         return {}

@@ -33,11 +33,7 @@ class WorstCase:
         return f"{self.name}@{self.budget:g}"
 
     def rows(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of these attacks at this budget.
-
-        Args:
-            frame: What ``RobustnessTable.frame`` gave.
-        """
+        """The rows of these attacks at this budget."""
         return frame[(frame["budget"] == self.budget) & frame["attack"].isin(self.attacks)]
 
 
@@ -46,10 +42,6 @@ def worst_cases(frame: pd.DataFrame, attacks: Mapping[str, Attack]) -> list[Wors
 
     Equal budgets in different balls, domains or bounds are not comparable: there every group of
     attacks that choose from the same perturbations has a worst case of its own.
-
-    Args:
-        frame: What ``RobustnessTable.frame`` gave.
-        attacks: The evaluated attacks by name.
     """
     found: list[WorstCase] = []
     for budget in sorted(set(frame["budget"])):

@@ -47,17 +47,7 @@ def report_checks(
     cases: Sequence[WorstCase],
     stage: str,
 ) -> SanityReport:
-    """Gather what all processes measured; write, log and return the verdicts.
-
-    Args:
-        sanity: What was measured here.
-        trainer: Knows the run's folder and the loggers.
-        frame: Table of the evaluation.
-        module: The attacked module.
-        scores: What the evaluation reports.
-        cases: Which attacks have a worst case together.
-        stage: ``val`` or ``test``.
-    """
+    """Gather what all processes measured; write, log and return the verdicts."""
     records = from_all_processes(sanity.records)
     report = sanity.report([*records, *worst_case(frame, module, scores, cases)])
     if trainer.is_global_zero:
@@ -68,13 +58,7 @@ def report_checks(
 
 
 def write_report(report: SanityReport, stage: str, folder: Path) -> None:
-    """Write the verdicts so that the file is there whole or not at all.
-
-    Args:
-        report: The verdicts.
-        stage: ``fit``, ``val`` or ``test``.
-        folder: The run's folder.
-    """
+    """Write the verdicts of a stage; the file is there whole or not at all."""
     plain = {"stage": stage} | report.as_json()
     write_text(folder / file_name(stage), json.dumps(plain, indent=2, allow_nan=False) + "\n")
 
@@ -82,14 +66,7 @@ def write_report(report: SanityReport, stage: str, folder: Path) -> None:
 def worst_case(
     frame: pd.DataFrame, module: object, scores: Scores, cases: Sequence[WorstCase]
 ) -> list[Record]:
-    """Check 19: compute the scores of each clip's worst attack again, and compare with the report.
-
-    Args:
-        frame: Table of the evaluation.
-        module: The attacked module.
-        scores: What the evaluation reports.
-        cases: Which attacks have a worst case together.
-    """
+    """Check 19: compute the scores of each clip's worst attack again, and compare with the report."""
     records = []
     for case in cases:
         if len(case.attacks) < 2:

@@ -90,15 +90,8 @@ def forward_gflops(module: LightningModule, batch: Any, keys: BatchKeys) -> floa
 
     A multiplication and an addition are two operations. Counted are matrix products,
     convolutions and attention, not element-wise work, normalisation or Fourier transforms. The
-    module's mode, gradients and random numbers stay as they are.
-
-    Args:
-        module: The module, not wrapped for distribution.
-        batch: Any of its batches.
-        keys: Where the batch holds the input.
-
-    Returns:
-        The number; ``None``, with a line in the log, where it cannot be found out.
+    module's mode, gradients and random numbers stay as they are. ``None``, with a line in the log,
+    where it cannot be measured.
     """
     try:
         operations = _count(module, batch[keys.input_key(batch)][:1])

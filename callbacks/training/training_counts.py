@@ -35,10 +35,9 @@ class TrainingCounts:
         self._clips = None if clips is None or self._clips is None else self._clips + clips
 
     def totals(self, trainer: Trainer) -> dict[str, int | None]:
-        """The counts of the run so far, on every process; every process must call this.
+        """The counts of the run so far by their names in ``run.json``; every process must call this.
 
-        Returns:
-            The numbers by their names in ``run.json``; ``None`` where a part is unknown.
+        ``None`` where a part is unknown.
         """
         compute, before = compute_of_callbacks(trainer), self._compute_before
         clips = compute.attack_training_clips - before.attack_training_clips

@@ -49,9 +49,6 @@ class AdversarialWeightPerturbation:
     def chosen(self, module: nn.Module) -> list[nn.Parameter]:
         """The tensors to perturb.
 
-        Args:
-            module: The module in training.
-
         Raises:
             ValueError: If there are none.
         """
@@ -70,11 +67,7 @@ class AdversarialWeightPerturbation:
         return found
 
     def perturb(self, module: nn.Module, loss: Tensor) -> None:
-        """Move the weights up the gradient of ``loss``, until ``restore``.
-
-        Args:
-            module: The module in training.
-            loss: Scalar with a graph to the parameters.
+        """Move the weights along the gradient of ``loss``, until ``restore``.
 
         Raises:
             FloatingPointError: If a gradient is not finite.
@@ -112,11 +105,7 @@ def _sum_over_processes(gradient: Tensor) -> None:
 
 @contextmanager
 def dry_run(module: Any) -> Iterator[None]:
-    """Run a training step that leaves no trace: nothing is logged, no BatchNorm statistic moves.
-
-    Args:
-        module: The LightningModule in training.
-    """
+    """Run a training step without side effects: nothing is logged, no BatchNorm statistic moves."""
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
     silenced = {name: vars(module).get(name) for name in ("log", "log_dict")}
     for name in silenced:
