@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from steadyear.compare.load.find import find_runs
 from steadyear.compare.load.groups import group
 from steadyear.compare.load.runs import read_run
+from steadyear.compare.render.section import SECTIONS
 from steadyear.compare.render.text import (
-    WIDTH,
     format_table,
     grid,
     grid_caption,
     overview,
     overview_caption,
+    wrap,
 )
 from steadyear.compare.report import write_report
-from steadyear.compare.sections.corruptions import corruption_tables
-from steadyear.compare.sections.evidence import terminal_tables
-from steadyear.compare.sections.minimal_norm import minimal_norm_table
-from steadyear.compare.sections.sanity import upper_bounds
 from steadyear.compare.statistics.summary import Summary, summarize
+from steadyear.compare.tables.sanity import upper_bounds
 
 
 def compare(runs: Sequence[Path], out: Path) -> Summary:
@@ -59,24 +56,16 @@ def terminal_text(summary: Summary) -> str:
     parts = [
         f"Strongest attack: {summary.headline.label}",
         format_table(*overview(summary)),
-        _wrap(overview_caption(summary)),
-        _wrap(f"By attack and budget: {grid_caption(summary.task)}"),
+        wrap(overview_caption(summary)),
+        wrap(f"By attack and budget: {grid_caption(summary.task)}"),
         format_table(*grid(summary), keys=2),
     ]
-    minimal = minimal_norm_table(summary)
-    if minimal.rows:
-        parts += [format_table(minimal.header, minimal.rows, keys=2), _wrap(minimal.caption)]
-    for corrupted in corruption_tables(summary):
-        rows = format_table(corrupted.header, corrupted.rows)
-        parts += [f"{corrupted.title}\n\n{rows}", _wrap(corrupted.caption)]
-    for table, caption in terminal_tables(summary):
-        parts += [table, _wrap(caption)]
-    parts += [_wrap(f"Warning: {line}") for line in summary.warnings]
+    # What matters most stands last, beside the prompt.
+    for section in reversed(SECTIONS):
+        if section.applies(summary):
+            parts += section.terminal(summary)
+    parts += [wrap(f"Warning: {line}") for line in summary.warnings]
     return "\n\n".join(parts)
-
-
-def _wrap(text: str) -> str:
-    return textwrap.fill(text, WIDTH, break_on_hyphens=False)
 
 
 def main(args: list[str] | None = None) -> None:

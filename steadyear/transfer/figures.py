@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from steadyear.compare.figures.all import Picture
+from steadyear.compare.render.picture import Picture
 from steadyear.compare.render.style import DPI, RC
 from steadyear.compare.render.text import MISSING
 from steadyear.compare.statistics.spread import Spread

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from steadyear.compare.figures.all import Picture
 from steadyear.compare.load.cells import Cell
+from steadyear.compare.render.picture import Picture
 from steadyear.foundation.atomic_files import write_text
 from steadyear.transfer.figures import draw_all
 from steadyear.transfer.matrix import Matrix

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from steadyear.compare.render.style import legend, look, panels
-from steadyear.compare.sections.cost import (
+from steadyear.compare.statistics.summary import Summary
+from steadyear.compare.tables.cost import (
     CONDITIONS,
     COSTS,
     TrainingCost,
@@ -17,7 +18,6 @@ from steadyear.compare.sections.cost import (
     points,
     training_costs,
 )
-from steadyear.compare.statistics.summary import Summary
 
 WIDE: Final = 8.0
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from steadyear.compare.figures.bars import DOT
 from steadyear.compare.load.runs import Floats
 from steadyear.compare.render.style import COLOURS, look
-from steadyear.compare.sections.damage import Damage, along, find_damage
 from steadyear.compare.statistics.summary import Summary
+from steadyear.compare.tables.damage import Damage, along, find_damage
 
 CLIPS: Final = 8
 LONGEST_NAME: Final = 24

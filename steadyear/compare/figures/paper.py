@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from steadyear.compare.figures.bars import DOT
 from steadyear.compare.load.runs import Floats
 from steadyear.compare.render.style import COLOURS, legend, look, panels
-from steadyear.compare.sections.paper import DELTA
 from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.tables.paper import DELTA
 
 MOST_BOXES: Final = 72
 BOX: Any = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from steadyear.compare.load.cells import Cell, in_decibels
@@ -164,7 +165,7 @@ def amount(cell: Cell, decibels: float | None) -> str:
 def format_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], keys: int = 1, width: int = WIDTH
 ) -> str:
-    """Align a table; what does not fit goes into a further block below.
+    """Align a table; a wide one gets names of several lines, and then further blocks below.
 
     Args:
         header: Names of the columns.
@@ -177,11 +178,25 @@ def format_table(
     """
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
+    if sum(widths) + len(widths) - 1 > width:
+        columns = list(zip(*_stacked_header(header, rows), *rows, strict=True))
+        widths = [max(map(len, column)) for column in columns]
     blocks = []
     for chosen in _blocks(widths, keys, width):
         lines = zip(*(_align(columns[k], widths[k], left=k < keys) for k in chosen), strict=True)
         blocks.append("\n".join(" ".join(cells).rstrip() for cells in lines))
     return "\n\n".join(blocks)
+
+
+def _stacked_header(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Lines of the header, with names broken where they are wider than their cells."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(header)
+    names = []
+    for name, cells in zip(header, columns, strict=True):
+        widest = max(map(len, [*cells, *name.split()]), default=1)
+        names.append(textwrap.wrap(name, widest, break_long_words=False) or [""])
+    depth = max(map(len, names))
+    return [list(line) for line in zip(*([""] * (depth - len(n)) + n for n in names), strict=True)]
 
 
 def _blocks(widths: Sequence[int], keys: int, width: int) -> Iterator[list[int]]:
@@ -197,3 +212,12 @@ def _blocks(widths: Sequence[int], keys: int, width: int) -> Iterator[list[int]]
 
 def _align(column: Sequence[str], width: int, *, left: bool) -> list[str]:
     return [cell.ljust(width) if left else cell.rjust(width) for cell in column]
+
+
+def wrap(text: str) -> str:
+    """A paragraph in lines of the terminal's width.
+
+    Args:
+        text: The paragraph.
+    """
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False)

@@ -1,1 +1,1 @@
-"""The tables of a comparison."""
+"""The sections of a report, one file each; every file here is imported and enters its section itself."""

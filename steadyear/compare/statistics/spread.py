@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -161,3 +161,22 @@ def _pool_part(scores: Mapping[int, Scores[float]], part: str) -> dict[str, Spre
         name: Spread({seed: each[name] for seed, each in by_seed.items() if name in each})
         for name in names
     }
+
+
+def spread_json(spread: Spread) -> dict[str, Any]:
+    """A spread as JSON values."""
+    return {
+        "values": {str(seed): finite(value) for seed, value in spread.values.items()},
+        "mean": finite(spread.mean),
+        "std": finite(spread.std),
+        "n": spread.n,
+    }
+
+
+def finite(value: object) -> object:
+    """JSON values with ``None`` in place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: finite(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -12,15 +12,14 @@ import pandas as pd
 import pytest
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.report import COST
-from steadyear.compare.sections.cost import (
+from steadyear.compare.statistics.spread import Spread
+from steadyear.compare.tables.cost import (
     cost_table,
     front,
     points,
     training_costs,
     training_gflops,
 )
-from steadyear.compare.statistics.spread import Spread
 from tests.steadyear.compare_runs import write_run
 
 SYSTEMS = {"cheap": (1.0, 0), "dear": (0.1, 1000), "waste": (3.0, 500)}
@@ -99,7 +98,7 @@ def test_the_table_and_the_numbers(report: tuple[Path, Summary]) -> None:
 
 def test_the_page_shows_it(report: tuple[Path, Summary]) -> None:
     folder = report[0] / "report"
-    assert (folder / f"{COST}.png").is_file()
+    assert (folder / "cost.png").is_file()
     assert "<h2>Cost</h2>" in (folder / "index.html").read_text(encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ from steadyear.compare.load.find import find_runs
 from steadyear.compare.load.groups import group
 from steadyear.compare.load.runs import read_run
 from steadyear.compare.scores.regression import pearson
-from steadyear.compare.sections.serialize import summary_json
+from steadyear.compare.serialize import summary_json
 from steadyear.compare.statistics.spread import Spread
 from steadyear.compare.statistics.summary import summarize
 from tests.steadyear.compare_runs import CONCEPTS, GRID, TARGETS, write_run

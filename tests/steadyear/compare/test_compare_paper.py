@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.sections.paper import study_table
+from steadyear.compare.tables.paper import study_table
 from steadyear.import_logs.command import import_logs
 from tests.steadyear.compare_runs import TARGETS, write_run
 

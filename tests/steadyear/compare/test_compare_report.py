@@ -9,9 +9,13 @@ import pytest
 
 from steadyear.compare import Summary, compare, main
 from steadyear.compare.render.text import format_table, show
-from steadyear.compare.report import PICTURES
 from steadyear.compare.statistics.spread import Spread
 from tests.steadyear.compare_runs import CONCEPTS, GRID, write_run
+
+PICTURES = {
+    *("robustness-mae", "robustness-r", "delta-mae", "concepts"),
+    *("differences", "predictions", "cost"),
+}
 
 VOID = {"meta", "img", "br", "link"}
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.sections.damage import MOST_PARTS, along, find_damage
+from steadyear.compare.tables.damage import MOST_PARTS, along, find_damage
 from tests.steadyear.compare_runs import CONCEPTS, TARGETS, write_run
 
 GRID = (("pgd", 0.1), ("noise", 0.1))
@@ -110,7 +110,7 @@ def test_small_parts_of_a_wide_bottleneck_are_summed(tmp_path: Path) -> None:
 def test_the_page_has_a_section(report: tuple[Path, Summary]) -> None:
     root, _ = report
     text = (root / "report" / "index.html").read_text(encoding="utf-8")
-    section = text.split("<h2>Where the damage goes</h2>")[1].split("<h2>")[0]
+    section = text.split("<h2>Attribution of the damage</h2>")[1].split("<h2>")[0]
     assert section.count("<img") == 1
     assert section.count("<h3>") == 3
     for words in (
@@ -133,7 +133,7 @@ def test_tables_without_the_column_are_read_and_have_no_section(tmp_path: Path) 
     compare([tmp_path / "old"], tmp_path / "report")
     assert not (tmp_path / "report" / "damage.png").exists()
     text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-    assert "Where the damage goes" not in text
+    assert "Attribution of the damage" not in text
     assert json.loads((tmp_path / "report" / "summary.json").read_text())["damage"] == []
 
 

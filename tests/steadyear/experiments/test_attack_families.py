@@ -16,7 +16,7 @@ import yaml
 from steadyear.__main__ import main
 from steadyear.compare import compare
 from steadyear.compare.command import terminal_text
-from steadyear.compare.sections.minimal_norm import minimal_norms, survival
+from steadyear.compare.tables.minimal_norm import minimal_norms, survival
 from tests.steadyear.compare_runs import write_run
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -8,9 +8,9 @@ import pandas as pd
 
 from steadyear.compare.render.pages import Table
 from steadyear.compare.render.text import MISSING, show, spread_caption
-from steadyear.compare.sections.paper import DELTA
 from steadyear.compare.statistics.spread import Scores, Spread
 from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.tables.paper import DELTA
 
 SCORES: Final = {
     "cmap": "cmAP",

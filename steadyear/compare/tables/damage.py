@@ -1,16 +1,16 @@
-"""Where the damage goes: what each part of a system adds to the change of its predictions."""
+"""Attribution of the damage: what each part of a system adds to the change of its predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from steadyear.compare.load.runs import Floats, Run
 from steadyear.compare.render.pages import Table
-from steadyear.compare.statistics.spread import Spread
+from steadyear.compare.statistics.spread import Spread, spread_json
 from steadyear.compare.statistics.summary import Summary, System
 
 MOST_PARTS: Final = 12
@@ -219,3 +219,28 @@ def _about(damage: Damage) -> str:
             "rank 1 is the unit with the largest mean |contribution| of each seed."
         )
     return ""
+
+
+def damage_json(summary: Summary) -> list[dict[str, Any]]:
+    """The attribution of every system as JSON values.
+
+    Args:
+        summary: The comparison.
+    """
+    return [_json(each) for each in find_damage(summary)]
+
+
+def _json(damage: Damage) -> dict[str, Any]:
+    values = {kind: damage.over_clips(change) for kind, change in KINDS.items()}
+    return {
+        "label": damage.system.label,
+        "parts": list(damage.parts),
+        "probe_r2": {part: spread_json(each) for part, each in damage.probe_r2.items()},
+        "targets": {
+            target: {
+                part: {kind: spread_json(values[kind][target][part]) for kind in KINDS}
+                for part in damage.parts
+            }
+            for target in damage.targets
+        },
+    }
