@@ -60,7 +60,7 @@ def overview(summary: Summary) -> tuple[list[str], list[list[str]]]:
     """
     task = summary.task
     scores = [column.head for column in task.columns] + ["range"] * task.has_range
-    header = ["system", "seeds", *scores, "queries", "fit [s]"]
+    header = ["system", "seeds", *scores, "gradient queries", "fit [s]"]
     return header, [_overview_row(each, summary) for each in summary.systems]
 
 
@@ -93,7 +93,7 @@ def overview_caption(summary: Summary) -> str:
     """
     return (
         f"{summary.task.glossary}; attacked = under {summary.headline.label}; "
-        f"{summary.task.loss_glossary}; queries = gradient queries per clip; fit = training time. "
+        f"{summary.task.loss_glossary}; gradient queries = per clip; fit = training time. "
         f"{spread_caption(summary)}"
     )
 

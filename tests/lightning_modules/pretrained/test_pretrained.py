@@ -221,7 +221,7 @@ def test_only_two_files_of_a_repository_are_fetched(tmp_path: Path, monkeypatch)
         asked.update(settings, repository=repository)
         return str(tmp_path)
 
-    monkeypatch.setattr(pretrained_files, "snapshot_download", download)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     load_published("owner/name", revision="abc")
     assert asked == {
         "repository": "owner/name",
