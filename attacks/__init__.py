@@ -102,7 +102,11 @@ from steadyear.attacks.objectives.regression import (
     Towards,
 )
 from steadyear.attacks.signal.sizes import l2_norm, linf_norm, snr_db
+from steadyear.foundation.import_room import import_room
 from steadyear.foundation.random_streams import RandomStreams
+
+for _room in ("objectives", "gradient", "minimal_norm", "black_box", "ensembles"):
+    import_room(f"{__name__}.{_room}")
 
 __all__ = [
     "APGD",

@@ -15,6 +15,9 @@ from steadyear.datamodules.datasets.soundtracks.data_module import SoundtracksDa
 from steadyear.datamodules.datasets.synthetic_birds.data_module import SyntheticBirds
 from steadyear.datamodules.datasets.synthetic_music.data_module import SyntheticMusic
 from steadyear.datamodules.transforms.concept_noise import ConceptNoise
+from steadyear.foundation.import_room import import_room
+
+import_room(f"{__name__}.datasets")
 
 __all__ = [
     "AudioBatch",

@@ -35,6 +35,8 @@ class FrequencyMask(CoefficientBall):
     """
 
     norm = "bands"
+    label = "band mask"
+    relative_unit = "of the mask"
 
     def __init__(
         self,

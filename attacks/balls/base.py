@@ -27,7 +27,13 @@ class Ball(ABC):
     """
 
     norm: ClassVar[str]
-    """Name of the norm in tables."""
+    """Key of the norm in the tables of clips."""
+
+    label: ClassVar[str]
+    """How reports write the norm."""
+
+    relative_unit: ClassVar[str | None] = None
+    """Unit of the budget, where it is not that of the attacked domain."""
 
     requires_waveform: ClassVar[bool] = False
     """Whether the budget is relative to what the clip sounds like."""

@@ -34,6 +34,7 @@ class L1(NormBall):
     """
 
     norm = "l1"
+    label = "L1"
     search_parameters = ("share",)
 
     def __init__(self, eps: float = 0.0, share: float = 0.01) -> None:

@@ -14,6 +14,7 @@ class Linf(NormBall):
     """Every value may change by at most ``eps``."""
 
     norm = "linf"
+    label = "L∞"
 
     def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Each value uniform in [-eps, eps]."""
@@ -49,6 +50,7 @@ class L2(NormBall):
     """The Euclidean norm of a clip's perturbation is at most ``eps``."""
 
     norm = "l2"
+    label = "L2"
 
     def sample_in_ball(self, x: Tensor, rng: RandomStreams) -> Tensor:
         """Uniform in the Euclidean ball."""

@@ -34,6 +34,8 @@ class Psychoacoustic(CoefficientBall):
     """
 
     norm = "masking"
+    label = "masking threshold"
+    relative_unit = "of the threshold"
 
     def __init__(self, sample_rate: float, eps: float = 0.0, bins: int = 512) -> None:
         super().__init__(eps)

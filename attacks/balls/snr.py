@@ -34,6 +34,8 @@ class SNR(NormBall):
     """
 
     norm = "snr"
+    label = "SNR"
+    relative_unit = "amplitude ratio"
     requires_waveform = True
 
     def __init__(self, eps: float = 0.0, db: float | None = None) -> None:

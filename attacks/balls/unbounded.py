@@ -20,6 +20,7 @@ class Unbounded(Ball):
     """
 
     norm = "l2"
+    label = "L2"
 
     def __init__(self) -> None:
         super().__init__(math.inf)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Final, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from steadyear.compare import sections
 from steadyear.compare.load.cells import budget_label
 from steadyear.compare.render.pages import Table, overview_table, run_table, version_table
 from steadyear.compare.render.picture import Picture
@@ -23,9 +20,9 @@ from steadyear.compare.render.style import RC
 from steadyear.compare.serialize import summary_json
 from steadyear.compare.statistics.summary import Summary
 from steadyear.compare.tables.sanity import with_labels
+from steadyear.foundation.import_room import import_room
 
-for _found in iter_modules(sections.__path__):
-    import_module(f"{sections.__name__}.{_found.name}")
+import_room("steadyear.compare.sections")
 
 FEW_READINGS: Final = 6
 

@@ -6,8 +6,6 @@ is counted by its ``Adversary``; what it demands of a module or a trainer it ref
 ``check`` and ``start``.
 """
 
-from importlib import import_module
-from pkgutil import iter_modules
+from steadyear.foundation.import_room import import_room
 
-for _module in iter_modules(__path__, f"{__name__}."):
-    import_module(_module.name)
+import_room(__name__)

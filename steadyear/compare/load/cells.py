@@ -6,15 +6,10 @@ import math
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-NORM_LABELS: Final = {
-    "linf": "L∞",
-    "l2": "L2",
-    "l1": "L1",
-    "snr": "SNR",
-    "bands": "band mask",
-    "masking": "masking threshold",
-}
-_RELATIVE: Final = {"snr": "amplitude ratio", "bands": "of the mask", "masking": "of the threshold"}
+from steadyear.attacks.balls import concrete_balls
+
+_BALLS: Final = {ball.norm: ball for ball in concrete_balls()}
+NORM_LABELS: Final = {norm: ball.label for norm, ball in _BALLS.items()}
 _ABSOLUTE: Final = {
     "spectrogram": "z-units",
     "waveform": "full-scale units",
@@ -42,7 +37,7 @@ class Attack(NamedTuple):
     @property
     def unit(self) -> str:
         """Unit of the budget."""
-        return _RELATIVE.get(self.norm) or _ABSOLUTE.get(self.domain, self.domain)
+        return _BALLS[self.norm].relative_unit or _ABSOLUTE.get(self.domain, self.domain)
 
     @property
     def space(self) -> str:
