@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from steadyear.attacks.black_box.corner_search import CornerSearch
 from steadyear.attacks import (
     APGD,
     BIM,
@@ -76,6 +77,7 @@ ROWS: dict[type[Attack], Row] = {
             [PGD(ball, o, steps=4, **more) for o in (SquaredError(), AbsoluteError())], seed=seed
         )
     ),
+    CornerSearch: Row(lambda ball, **more: CornerSearch(ball, tries=20, **more), aimed=False),
     Noise: Row(lambda ball, **more: Noise(ball, tries=3, **more), aimed=False),
 }
 BALLS = (Linf, L2)
