@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from steadyear.attacks.balls.half import PositiveLinf
 from steadyear.attacks.black_box.corner_search import CornerSearch
 from steadyear.attacks import (
     APGD,
@@ -85,7 +86,7 @@ BALLS = (Linf, L2)
 UNBOUNDED_ATTACKS, UNBOUNDED_BALLS = {SignAdam}, {Unbounded}
 # Some want waveforms, and their sizes are no plain norms; test_l1_ball, test_audio_balls and
 # test_psychoacoustic hold what they promise.
-BALLS_WITH_TESTS_OF_THEIR_OWN = {L1, SNR, FrequencyMask, Psychoacoustic}
+BALLS_WITH_TESTS_OF_THEIR_OWN = {PositiveLinf, L1, SNR, FrequencyMask, Psychoacoustic}
 # For boxes of few dimensions; test_grid_search holds what it promises.
 FEW_DIMENSIONS = {GridSearch}
 # They do not spend a budget; test_minimal_norm and the tests of each hold what they promise.
