@@ -5,6 +5,7 @@ if __name__ == "lightning_modules":
     raise ImportError("This folder is a part of SteadyEar: import steadyear.lightning_modules.")
 
 
+from steadyear.foundation.import_room import import_room
 from steadyear.lightning_modules.frontends import (
     AudioProtoPNetLogMel,
     BirdSetLogMel,
@@ -29,6 +30,8 @@ from steadyear.lightning_modules.optimization.schedules import WarmupCosine
 from steadyear.lightning_modules.outputs import Output
 from steadyear.lightning_modules.pretrained.module import PretrainedBirdClassifier
 from steadyear.lightning_modules.pretrained.published import PublishedModel, load_published
+
+import_room(f"{__name__}.networks")
 
 __all__ = [
     "A2B2E",

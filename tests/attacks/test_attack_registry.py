@@ -11,8 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from steadyear.attacks.balls.half import PositiveLinf
-from steadyear.attacks.black_box.corner_search import CornerSearch
 from steadyear.attacks import (
     APGD,
     BIM,
@@ -49,6 +47,8 @@ from steadyear.attacks import (
     View,
     WorstOf,
 )
+from steadyear.attacks.balls.half import PositiveLinf
+from steadyear.attacks.black_box.corner_search import CornerSearch
 
 
 @dataclass(frozen=True)
