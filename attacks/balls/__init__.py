@@ -16,7 +16,7 @@ import_room(__name__)
 
 def concrete_balls() -> list[type[Ball]]:
     """Every ball that can be made; a file in this room is enough to add one."""
-    found, left = list[type[Ball]](), [Ball]
+    found, left = list[type[Ball]](), list[type[Ball]](Ball.__subclasses__())
     while left:
         kind = left.pop(0)
         left += kind.__subclasses__()

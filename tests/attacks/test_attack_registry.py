@@ -47,8 +47,6 @@ from steadyear.attacks import (
     View,
     WorstOf,
 )
-from steadyear.attacks.balls.half import PositiveLinf
-from steadyear.attacks.black_box.corner_search import CornerSearch
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,6 @@ ROWS: dict[type[Attack], Row] = {
             [PGD(ball, o, steps=4, **more) for o in (SquaredError(), AbsoluteError())], seed=seed
         )
     ),
-    CornerSearch: Row(lambda ball, **more: CornerSearch(ball, tries=20, **more), aimed=False),
     Noise: Row(lambda ball, **more: Noise(ball, tries=3, **more), aimed=False),
 }
 BALLS = (Linf, L2)
@@ -86,7 +83,7 @@ BALLS = (Linf, L2)
 UNBOUNDED_ATTACKS, UNBOUNDED_BALLS = {SignAdam}, {Unbounded}
 # Some want waveforms, and their sizes are no plain norms; test_l1_ball, test_audio_balls and
 # test_psychoacoustic hold what they promise.
-BALLS_WITH_TESTS_OF_THEIR_OWN = {PositiveLinf, L1, SNR, FrequencyMask, Psychoacoustic}
+BALLS_WITH_TESTS_OF_THEIR_OWN = {L1, SNR, FrequencyMask, Psychoacoustic}
 # For boxes of few dimensions; test_grid_search holds what it promises.
 FEW_DIMENSIONS = {GridSearch}
 # They do not spend a budget; test_minimal_norm and the tests of each hold what they promise.
