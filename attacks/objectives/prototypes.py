@@ -30,7 +30,7 @@ class OwnPrototypes(Objective):
 
     def __init__(self, hide: bool = True, activate: bool = True, tolerance: float = 0.1) -> None:
         if not (hide or activate):
-            raise ValueError("OwnPrototypes hides, awakens, or both: set one of them to true.")
+            raise ValueError("OwnPrototypes hides, activates, or both: set one of them to true.")
         self.hide = hide
         self.activate = activate
         self.tolerance = tolerance

@@ -139,7 +139,7 @@ def test_a_field_of_the_output_is_read_as_the_submodule_that_makes_it(case):
 
 
 @pytest.mark.parametrize("hide", [False, True])
-def test_prototypes_are_awakened_or_put_to_sleep(case, hide):
+def test_prototypes_are_activated_or_hidden(case, hide):
     net, x, target = case
     objective = PrototypeActivation([1, 3], hide)
     result = PGD(Linf(0.2), objective, steps=5)(net, x, target)

@@ -14,7 +14,7 @@ from tests.steadyear.experiments.small import small
 
 ROOT = Path(__file__).resolve().parents[3]
 ATTACKS = {"noise", "pgd_output", "pgd_embedding"}
-PROTOTYPES = {"prototypes_hidden", "prototypes_awakened"}
+PROTOTYPES = {"prototypes_hidden", "prototypes_activated"}
 
 
 @pytest.mark.parametrize("kind", ["convnext", "audioprotopnet"])

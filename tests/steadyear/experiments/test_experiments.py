@@ -29,7 +29,7 @@ def attacks_of(experiment: str) -> set[str]:
     if folder == "mer":
         return PROTOCOLS
     if folder in BIRDS:
-        prototypes = {"prototypes_hidden", "prototypes_awakened"}
+        prototypes = {"prototypes_hidden", "prototypes_activated"}
         birds = {"noise", "pgd_output", "pgd_embedding"}
         return birds | (prototypes if "protopnet" in experiment else set())
     return {"noise", "fgsm", "pgd"} | (
