@@ -85,5 +85,5 @@ def test_what_does_not_fit_is_refused(case):
         attack(net, x, torch.zeros(4, 4))
     with pytest.raises(ValueError, match="from 0 to 1"):
         attack(net, x, 2 * target)
-    with pytest.raises(ValueError, match="hides, awakens"):
+    with pytest.raises(ValueError, match="hides, activates"):
         OwnPrototypes(hide=False, activate=False)
