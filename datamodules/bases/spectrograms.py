@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from steadyear.datamodules.bases.frontend_access import fit_statistics
 from steadyear.datamodules.sources.bird_clips import BirdDataset
 from steadyear.lightning_modules.frontends.base import Frontend, check_waveform
 
@@ -71,25 +71,18 @@ def augmented_spectrogram(
 
 
 def fit_frontend(frontend: Frontend, clips: BirdDataset, at_most: int) -> None:
-    """Fit the two statistics on clips that are spread over the data set.
-
-    The mean is the mean of the clips' means; the standard deviation is the root of the mean over
-    clips of their mean squared deviation from it.
+    """Fit the statistics on clips that are spread over the data set.
 
     Args:
         frontend: The front end without statistics.
         clips: Training clips.
         at_most: Number of clips that suffice.
     """
-    count = min(len(clips), at_most)
-    positions = np.linspace(0, len(clips) - 1, count).astype(int)
+    positions = np.linspace(0, len(clips) - 1, min(len(clips), at_most)).astype(int)
     items = (clips.item(int(position)) for position in positions)
-    means, variances = [], []
-    for item in items:
-        if item is not None:
-            with torch.no_grad():
-                values = frontend.analyse(item["waveform"][None].to(frontend.mean)).double()
-            means.append(float(values.mean()))
-            variances.append(float(values.var(correction=0)))
-    spread = np.subtract(means, np.mean(means)) ** 2
-    frontend.fit(float(np.mean(means)), math.sqrt(float(np.mean(variances + spread))))
+    waveforms = (item["waveform"][None] for item in items if item is not None)
+    with torch.no_grad():
+        fit_statistics(
+            frontend,
+            (frontend.analyse(each.to(frontend.mean)).cpu().numpy() for each in waveforms),
+        )

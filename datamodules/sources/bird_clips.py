@@ -187,6 +187,11 @@ class BirdDataset(Dataset[AudioBatch]):
             warnings.warn(f"left out of its batch: {problem}", stacklevel=2)
             return None
 
+    @staticmethod
+    def collate(batch: Any) -> Any:
+        """Return the batch, whose clips ``__getitems__`` has stacked already."""
+        return batch
+
     def _window(self, clip: int, epoch: int) -> Tensor:
         start, end = float(self.clips.starts[clip]), float(self.clips.ends[clip])
 
@@ -217,8 +222,3 @@ def batch_generator(
     clips = [int(clip) - first for clip in batch["index"].tolist()]
     state = np.random.SeedSequence([purpose, seed, epoch, *clips]).generate_state(2)
     return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
-
-
-def as_it_is(batch: Any) -> Any:
-    """Return the batch; the dataset has stacked the clips already."""
-    return batch

@@ -157,21 +157,18 @@ class ClipDataset(Dataset[AudioBatch]):
         excerpt = cut(values, first, self.rule.samples or len(values))
         return torch.from_numpy(excerpt.astype(np.float32) / FULL_SCALE)
 
+    @staticmethod
+    def collate(items: list[AudioBatch]) -> AudioBatch:
+        """Stack excerpts to a batch.
 
-def collate(items: list[AudioBatch]) -> AudioBatch:
-    """Stack excerpts to a batch.
-
-    Args:
-        items: Excerpts.
-
-    Raises:
-        ValueError: If they differ in length.
-    """
-    try:
-        batch: AudioBatch = default_collate(items)
-    except RuntimeError as error:
-        raise ValueError(
-            "Whole clips of different lengths do not fit into one batch; "
-            "give excerpt_seconds, or set batch_size to 1."
-        ) from error
-    return batch
+        Raises:
+            ValueError: If they differ in length.
+        """
+        try:
+            batch: AudioBatch = default_collate(items)
+        except RuntimeError as error:
+            raise ValueError(
+                "Whole clips of different lengths do not fit into one batch; "
+                "give excerpt_seconds, or set batch_size to 1."
+            ) from error
+        return batch
