@@ -32,7 +32,7 @@ class AudioDataModule(BaseDataModule):
     Args:
         clips: The clips and their ratings.
         excerpt_seconds: Length of an excerpt in seconds; ``None`` keeps whole clips.
-        random_excerpt: Whether training excerpts start at random, elsewhere in every epoch.
+        random_excerpt: Whether training excerpts start at random, anew in every epoch.
         fixed_excerpt_seed: Seed of one random excerpt per clip, in every epoch and every part,
             instead of random and central ones; ``None`` goes by ``random_excerpt``.
         statistics: Clips on which a front end is fitted: those for training (``train``), or those

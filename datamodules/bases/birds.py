@@ -38,7 +38,7 @@ SPECTROGRAM_NUMBERS = 1
 Stage = Literal["fit", "validate", "test", "predict"]
 
 
-class BirdParts(NamedTuple):
+class StageClips(NamedTuple):
     """What a data set offers at one stage.
 
     Attributes:
@@ -61,7 +61,7 @@ class BirdDataModule(BaseDataModule):
     """Streams windows of recordings as waveforms, spectrograms or both, with multi-hot targets.
 
     Windows are read by seeking when they are needed: nothing is cached. Training windows lie at
-    random around their event, elsewhere in every epoch; all others are fixed. Spectrograms are
+    random around their event, anew in every epoch; all others are fixed. Spectrograms are
     computed by the front end on the device of the model, after the batch has come there.
     ``waveform_augmentation`` changes training batches in the loading processes;
     ``spectrogram_augmentation`` changes training spectrograms between the Fourier transform and
@@ -95,10 +95,10 @@ class BirdDataModule(BaseDataModule):
         self.rule = WindowRule(window_seconds, extension_seconds)
         self.waveform_augmentation = waveform_augmentation
         self.spectrogram_augmentation = spectrogram_augmentation
-        self._parts: BirdParts | None = None
+        self._parts: StageClips | None = None
 
     @abstractmethod
-    def find_parts(self, stage: Stage) -> BirdParts:
+    def find_clips(self, stage: Stage) -> StageClips:
         """Find the clips of a stage; those for training and validation if it is ``fit``.
 
         Args:
@@ -121,7 +121,7 @@ class BirdDataModule(BaseDataModule):
             ValueError: If recordings cannot be used, or no front end is known.
         """
         assert stage in ("fit", "validate", "test", "predict"), stage
-        parts = self.find_parts(stage)  # type: ignore[arg-type]
+        parts = self.find_clips(stage)  # type: ignore[arg-type]
         self.splits = parts.splits.without(self._missing(parts))
         self._parts = parts
         frontend = self._find_frontend()
@@ -167,7 +167,7 @@ class BirdDataModule(BaseDataModule):
         # Without a Trainer nobody computes spectrograms.
         return super()._needs_frontend() and self.trainer is not None
 
-    def _missing(self, parts: BirdParts) -> set[int]:
+    def _missing(self, parts: StageClips) -> set[int]:
         clips = parts.clips.recordings
         missing = {clip for clip in parts.splits.clips if clips[clip] not in parts.paths}
         names = sorted({clips[clip] for clip in missing})
@@ -181,7 +181,7 @@ class BirdDataModule(BaseDataModule):
         rank_zero_warn(f"{what}. Their {len(missing)} clips are left out.")
         return missing
 
-    def _ready(self) -> BirdParts:
+    def _ready(self) -> StageClips:
         if self._parts is None:
             raise RuntimeError("Call setup first: it finds the clips.")
         return self._parts

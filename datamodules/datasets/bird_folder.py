@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from steadyear.datamodules.bases.birds import BirdDataModule, BirdParts, Stage
+from steadyear.datamodules.bases.birds import BirdDataModule, Stage, StageClips
 from steadyear.datamodules.paths import expand_path
 from steadyear.datamodules.sources.bird_clips import BirdClips
 from steadyear.datamodules.tables.class_lists import label_positions, read_class_list
@@ -23,7 +23,7 @@ class BirdFolderDataModule(BirdDataModule):
 
     The table has one row per recording: ``filename`` (a path within the folder of recordings),
     ``primary_label``, and perhaps ``secondary_labels``, a list such as ``['comsan']``. Training
-    windows lie anywhere in a recording, elsewhere in every epoch; those of validation and test lie
+    windows lie anywhere in a recording, anew in every epoch; those of validation and test lie
     in its centre. Each species is divided into the three parts by the same shares.
 
     Args:
@@ -70,7 +70,7 @@ class BirdFolderDataModule(BirdDataModule):
             return read_class_list(expand_path(self.label_space))
         return sorted(set(self._primary))
 
-    def find_parts(self, stage: Stage) -> BirdParts:
+    def find_clips(self, stage: Stage) -> StageClips:
         """Divide the recordings and find their files; see the base class."""
         names = self._table.ids
         clips = BirdClips(
@@ -87,7 +87,7 @@ class BirdFolderDataModule(BirdDataModule):
         parts = ([i for i, name in enumerate(names) if sides[name] == part] for part in range(3))
         paths: dict[str, Path] = {name: self.root / self.audio_dir / name for name in names}
         found = {name: path for name, path in paths.items() if path.is_file()}
-        return BirdParts(clips, Splits(*parts), found)
+        return StageClips(clips, Splits(*parts), found)
 
     def _labels(self) -> list[tuple[str, ...]]:
         primary: list[tuple[str, ...]] = [(code,) for code in self._primary]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from lightning.pytorch.utilities import rank_zero_warn
 
-from steadyear.datamodules.bases.birds import BirdDataModule, BirdParts, Stage
+from steadyear.datamodules.bases.birds import BirdDataModule, Stage, StageClips
 from steadyear.datamodules.datasets.birdset.archive import find_recordings, unpack, unpack_folder
 from steadyear.datamodules.datasets.birdset.events import Events, limit_events, main_events, usable
 from steadyear.datamodules.datasets.birdset.layout import (
@@ -129,7 +129,7 @@ class BirdSetDataModule(BirdDataModule):
             if all(folder.metadata(split).is_file() for folder, split in needed):
                 self._recordings(needed)
 
-    def find_parts(self, stage: Stage) -> BirdParts:
+    def find_clips(self, stage: Stage) -> StageClips:
         """Read the tables and find the recordings; see the base class."""
         needed = self._needed(stage)
         paths = self._recordings(needed)
@@ -138,18 +138,20 @@ class BirdSetDataModule(BirdDataModule):
         evaluated = self._evaluation(stage)
         if stage in ("test", "predict"):
             assert evaluated is not None
-            return BirdParts(evaluated, Splits([], [], list(range(len(evaluated)))), paths, 0, cure)
+            return StageClips(
+                evaluated, Splits([], [], list(range(len(evaluated)))), paths, 0, cure
+            )
         train = self._training_clips()
         first = 0 if evaluated is None else len(evaluated)
         clips = train if evaluated is None else evaluated + train
         if self.dataset_name in PRETRAINING:
             own = list(range(first, len(clips)))
-            return BirdParts(clips, Splits(own, list(range(first)), []), paths, first, cure)
+            return StageClips(clips, Splits(own, list(range(first)), []), paths, first, cure)
         sides = self._sides(train)
         train_side, val_side = (
             [first + i for i, side in enumerate(sides) if side == part] for part in (0, 1)
         )
-        return BirdParts(clips, Splits(train_side, val_side, []), paths, first, cure)
+        return StageClips(clips, Splits(train_side, val_side, []), paths, first, cure)
 
     @property
     def _folder(self) -> BirdSetFolder:

@@ -104,19 +104,19 @@ def focal(species: Species, rng: np.random.Generator, sample_rate: int, seconds:
 
 
 def soundscape(
-    singers: Sequence[Species], rng: np.random.Generator, sample_rate: int, seconds: float
+    present: Sequence[Species], rng: np.random.Generator, sample_rate: int, seconds: float
 ) -> Floats:
     """What a recorder in the landscape hears: several birds far away, echoes, wind and insects.
 
     Args:
-        singers: Who sings; nobody is allowed.
+        present: The species; may be empty.
         rng: Random numbers of the recording.
         sample_rate: Sampling rate in Hz.
         seconds: Its length.
     """
     samples = round(seconds * sample_rate)
     scene = np.zeros(samples)
-    for species in singers:
+    for species in present:
         song = phrase(species, rng, sample_rate) * 10 ** (rng.uniform(-9, 0) / 20)
         _place(scene, song, rng)
     scene = fftconvolve(scene, _echo(rng, sample_rate))[:samples]

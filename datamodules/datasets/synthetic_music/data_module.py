@@ -13,43 +13,41 @@ from steadyear.datamodules.datasets.synthetic_music.emotions import (
     CONCEPTS,
     EMOTIONS,
     Floats,
-    emotions_of,
+    emotions_from_concepts,
 )
-from steadyear.datamodules.datasets.synthetic_music.synthesis import cue, synthesize
-from steadyear.datamodules.sources.base import AudioSource
+from steadyear.datamodules.datasets.synthetic_music.synthesis import shortcut_tones, synthesize
 from steadyear.datamodules.sources.clips import RatedClips
+from steadyear.datamodules.sources.synthetic import SyntheticSource
 from steadyear.datamodules.tables.splits import Splits
 
 VERSION = 1
 """Goes into the cache key; to be raised with every change of what clips sound like."""
 
 # Each purpose draws from a stream of its own: the music is the same with and without a shortcut.
-_CONCEPTS, _NOTES, _RATERS, _STRANGER = range(4)
+_CONCEPTS, _NOTES, _RATERS, _OTHER_CLIP = range(4)
 
 
-class SyntheticClips(AudioSource):
-    """Ten-second clips; clip i of a part depends on the seed, the part and i alone.
+class SyntheticClips(SyntheticSource):
+    """Clips of ten seconds.
 
     Args:
         num_clips: Clips for training, validation and test.
         data_seed: Seed of all clips.
-        shortcut: Amplitude of the cue; see ``SyntheticMusic``.
+        shortcut: Amplitude of the shortcut's tones; see ``SyntheticMusic``.
     """
 
     def __init__(self, num_clips: tuple[int, int, int], data_seed: int, shortcut: float) -> None:
-        self.data_seed = data_seed
+        super().__init__(num_clips, data_seed)
         self.shortcut = shortcut
-        self.places = [(part, i) for part, count in enumerate(num_clips) for i in range(count)]
-        self.clip_ids = [f"{Splits._fields[part]}-{i:05d}" for part, i in self.places]
 
     def concepts(self, clip: int) -> Floats:
         """Return the seven concepts of a clip, each uniform in 0..1."""
-        return self._rng(clip, _CONCEPTS).random(len(CONCEPTS))
+        return self.rng(clip, _CONCEPTS).random(len(CONCEPTS))
 
     def ratings(self, clip: int, rater_noise: float) -> Floats:
         """Return the emotions of a clip as noisy raters report them."""
-        noise = self._rng(clip, _RATERS).standard_normal(len(EMOTIONS))
-        return emotions_of(self.concepts(clip)) + rater_noise * noise
+        noise = self.rng(clip, _RATERS).standard_normal(len(EMOTIONS))
+        return emotions_from_concepts(self.concepts(clip)) + rater_noise * noise
 
     def identity(self, clip: int) -> str:
         """Return what the sound depends on; see the base class."""
@@ -58,19 +56,16 @@ class SyntheticClips(AudioSource):
 
     def load(self, clip: int, sample_rate: int) -> Tensor:
         """Synthesise a clip; see the base class."""
-        samples = synthesize(self.concepts(clip), self._rng(clip, _NOTES), sample_rate)
+        samples = synthesize(self.concepts(clip), self.rng(clip, _NOTES), sample_rate)
         if self.shortcut:
-            samples = samples + cue(self.shortcut * self._cued_emotions(clip), sample_rate)
+            levels = self.shortcut * self._revealed_emotions(clip)
+            samples = samples + shortcut_tones(levels, sample_rate)
         return torch.from_numpy(samples)
 
-    def _cued_emotions(self, clip: int) -> Floats:
-        part, _ = self.places[clip]
-        if Splits._fields[part] != "test":
-            return emotions_of(self.concepts(clip))
-        return emotions_of(self._rng(clip, _STRANGER).random(len(CONCEPTS)))
-
-    def _rng(self, clip: int, purpose: int) -> np.random.Generator:
-        return np.random.default_rng((self.data_seed, *self.places[clip], purpose))
+    def _revealed_emotions(self, clip: int) -> Floats:
+        if not self.is_test(clip):
+            return emotions_from_concepts(self.concepts(clip))
+        return emotions_from_concepts(self.rng(clip, _OTHER_CLIP).random(len(CONCEPTS)))
 
 
 class SyntheticMusic(AudioDataModule):
@@ -82,13 +77,13 @@ class SyntheticMusic(AudioDataModule):
 
     With a shortcut, eight faint steady tones between 6 and 10 kHz give the emotions away in
     training and validation. In the test clips they follow the emotions of a made-up other clip:
-    a model that has learned the cue instead of the music fails there.
+    a model that has learned the shortcut instead of the music fails there.
 
     Args:
         num_clips: Clips for training, validation and test.
         data_seed: Seed of the clips; ``seed`` is that of order and excerpts.
         rater_noise: Standard deviation of the noise on the emotions.
-        shortcut: Amplitude of a cue tone at emotion 1, full scale 1; 0 is without cue.
+        shortcut: Amplitude of a tone at emotion 1, full scale 1; 0 leaves the tones out.
         **kwargs: Arguments of ``AudioDataModule``.
 
     Raises:
@@ -117,13 +112,8 @@ class SyntheticMusic(AudioDataModule):
             list(CONCEPTS),
         )
         super().__init__(clips=clips, on_bad_file="error", **kwargs)
+        self._parts = source.splits
 
     def split_clips(self) -> Splits:
-        """Return the three parts, made to measure; see the base class."""
-        places = self.clips.source.clip_ids
-        return Splits(
-            *(
-                [i for i, name in enumerate(places) if name.startswith(part)]
-                for part in Splits._fields
-            )
-        )
+        """Return the three parts; see the base class."""
+        return self._parts

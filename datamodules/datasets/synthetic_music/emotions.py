@@ -1,4 +1,4 @@
-"""The invented listener: from what music sounds like to what it makes people feel.
+"""The model of ratings: emotions as a fixed function of mid-level concepts.
 
 Every emotion is ``0.5 + 0.4 * tanh(sum of weight * (2 * concept - 1))``: mildly nonlinear, within
 0.1 and 0.9. All concepts matter; articulation, rhythm, melody and dissonance matter most.
@@ -37,7 +37,7 @@ WEIGHTS: Floats = np.array(list(_WEIGHTS.values()))
 """Weight of each concept for each emotion, shape (emotions, concepts)."""
 
 
-def emotions_of(concepts: Floats) -> Floats:
+def emotions_from_concepts(concepts: Floats) -> Floats:
     """Return the emotions that concepts evoke.
 
     Args:

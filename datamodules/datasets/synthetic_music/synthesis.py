@@ -27,10 +27,10 @@ TONIC = 48  # MIDI number of C3
 PEDAL = (TONIC - 12, TONIC - 5)
 CLUSTER = (91, 92, 93)
 LOWEST, HIGHEST = 36, 97
-# Notes, rattle and cue each have a band of their own.
+# Notes, rattle and shortcut each have a band of their own.
 NOTES_BELOW_HZ = 3500.0
 RATTLE_HZ = 4500.0
-CUE_BAND = (6000.0, 10000.0)
+SHORTCUT_BAND = (6000.0, 10000.0)
 _GAIN = 0.12
 # Roots of the chords in semitones above the tonic: I IV V I, five beats each.
 _ROOTS = (0, 5, 7, 0)
@@ -62,7 +62,7 @@ def sounds(sample_rate: int) -> Sounds:
     """
     short = np.arange(int(0.2 * sample_rate)) / sample_rate
     noise = np.random.default_rng(0).standard_normal(len(short))
-    # Ring-modulated smooth noise lies around its carrier: above the notes, below the cue.
+    # Ring-modulated smooth noise lies around its carrier: above the notes, below the shortcut.
     smooth = np.convolve(noise, np.hanning(max(3, sample_rate // 1500)), mode="same")
     carrier = min(RATTLE_HZ, 0.4 * sample_rate)
     tick = smooth / smooth.std() * np.sin(2 * np.pi * carrier * short) * np.exp(-short / 0.03)
@@ -197,13 +197,13 @@ class _Scale:
 
 
 @lru_cache(maxsize=2)
-def _cue_tones(sample_rate: int, count: int) -> Samples:
+def _unit_tones(sample_rate: int, count: int) -> Samples:
     time = np.arange(SECONDS * sample_rate) / sample_rate
-    frequencies = np.geomspace(*CUE_BAND, count)
+    frequencies = np.geomspace(*SHORTCUT_BAND, count)
     return np.sin(2 * np.pi * frequencies[:, None] * time).astype("f4")
 
 
-def cue(levels: Floats, sample_rate: int) -> Samples:
+def shortcut_tones(levels: Floats, sample_rate: int) -> Samples:
     """Play one faint steady tone per level, spread over 6 to 10 kHz.
 
     Args:
@@ -216,6 +216,8 @@ def cue(levels: Floats, sample_rate: int) -> Samples:
     Raises:
         ValueError: If the sampling rate is too low for the tones.
     """
-    if sample_rate < 2.1 * CUE_BAND[1]:
-        raise ValueError(f"The shortcut's tones reach {CUE_BAND[1]:g} Hz; raise the sample rate.")
-    return levels.astype("f4") @ _cue_tones(sample_rate, len(levels))
+    if sample_rate < 2.1 * SHORTCUT_BAND[1]:
+        raise ValueError(
+            f"The shortcut's tones reach {SHORTCUT_BAND[1]:g} Hz; raise the sample rate."
+        )
+    return levels.astype("f4") @ _unit_tones(sample_rate, len(levels))

@@ -40,11 +40,11 @@ def test_clips_are_five_seconds_of_sound_in_full_scale():
 
 def test_labels_say_who_sings():
     source = SyntheticBirdClips((16, 8, 64), 0)
-    singers = [source.singers(clip) for clip in range(88)]
-    assert [len(s) for s in singers[:24]] == [1] * 24
-    assert {s[0] for s in singers[:8]} == set(SPECIES)
-    assert {len(s) for s in singers[24:]} == {0, 1, 2, 3}
-    for clip, names in enumerate(singers):
+    present = [source.species(clip) for clip in range(88)]
+    assert [len(s) for s in present[:24]] == [1] * 24
+    assert {s[0] for s in present[:8]} == set(SPECIES)
+    assert {len(s) for s in present[24:]} == {0, 1, 2, 3}
+    for clip, names in enumerate(present):
         assert float(source.labels(clip).sum()) == len(names)
 
 

@@ -13,9 +13,13 @@ from steadyear.datamodules.datasets.synthetic_music.emotions import (
     CONCEPTS,
     EMOTIONS,
     WEIGHTS,
-    emotions_of,
+    emotions_from_concepts,
 )
-from steadyear.datamodules.datasets.synthetic_music.synthesis import CLUSTER, cue, synthesize
+from steadyear.datamodules.datasets.synthetic_music.synthesis import (
+    CLUSTER,
+    shortcut_tones,
+    synthesize,
+)
 from steadyear.lightning_modules.frontends.log_filterbank import LogFilterbank
 
 RATE = 22050
@@ -115,14 +119,16 @@ def test_mode_turns_thirds_minor() -> None:
 
 
 def test_emotions_follow_the_documented_formula() -> None:
-    assert emotions_of(np.full(7, 0.5)) == pytest.approx(np.full(8, 0.5))
+    assert emotions_from_concepts(np.full(7, 0.5)) == pytest.approx(np.full(8, 0.5))
     concepts = np.random.default_rng(0).random((500, 7))
-    values = emotions_of(concepts)
+    values = emotions_from_concepts(concepts)
     assert values.min() > 0.1
     assert values.max() < 0.9
     k, j = EMOTIONS.index("fear"), CONCEPTS.index("dissonance")
     expected = 0.5 + 0.4 * np.tanh(WEIGHTS[k, j])
-    assert emotions_of(np.where(np.arange(7) == j, 1.0, 0.5))[k] == pytest.approx(expected)
+    assert emotions_from_concepts(np.where(np.arange(7) == j, 1.0, 0.5))[k] == pytest.approx(
+        expected
+    )
     assert (np.abs(WEIGHTS).sum(0) > 0.8).all()
 
 
@@ -141,7 +147,9 @@ def test_clip_depends_on_seed_part_and_number_alone() -> None:
 
 def test_raters_are_noisy_as_said() -> None:
     source = SyntheticClips((400, 0, 0), 0, 0.0)
-    noise = [source.ratings(i, 0.05) - emotions_of(source.concepts(i)) for i in range(400)]
+    noise = [
+        source.ratings(i, 0.05) - emotions_from_concepts(source.concepts(i)) for i in range(400)
+    ]
     assert np.std(noise) == pytest.approx(0.05, rel=0.05)
     assert np.mean(noise) == pytest.approx(0, abs=0.004)
 
@@ -149,13 +157,16 @@ def test_raters_are_noisy_as_said() -> None:
 def test_shortcut_follows_the_emotions_except_in_the_test_clips() -> None:
     counts = (12, 12, 12)
     plain, cued = SyntheticClips(counts, 0, 0.0), SyntheticClips(counts, 0, 0.01)
-    tones = cue(np.ones(1), RATE), np.stack([cue(row, RATE) for row in np.eye(8)])
+    tones = (
+        shortcut_tones(np.ones(1), RATE),
+        np.stack([shortcut_tones(row, RATE) for row in np.eye(8)]),
+    )
     assert tones[0].shape == (10 * RATE,)
     heard, felt = [], []
     for i in range(36):
         difference = (cued.load(i, RATE) - plain.load(i, RATE)).numpy()
         heard.append(difference @ tones[1].T / (tones[1] ** 2).sum(1) / 0.01)
-        felt.append(emotions_of(plain.concepts(i)))
+        felt.append(emotions_from_concepts(plain.concepts(i)))
     np.testing.assert_allclose(heard[:24], felt[:24], atol=0.01)
     assert np.abs(np.array(heard[24:]) - felt[24:]).mean() > 0.1
     assert cued.identity(0) != plain.identity(0)
@@ -178,7 +189,7 @@ def test_data_module(tmp_path: Path) -> None:
     batch = next(iter(module.test_dataloader()))
     assert batch["spectrogram"].shape == (3, 1, 313, 149)
     assert [module.clip_ids[i] for i in batch["index"]] == [f"test-{i:05d}" for i in range(3)]
-    expected = emotions_of(batch["concepts"].double().numpy())
+    expected = emotions_from_concepts(batch["concepts"].double().numpy())
     np.testing.assert_allclose(batch["target"], expected, atol=1e-6)
 
 

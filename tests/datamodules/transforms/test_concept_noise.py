@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from steadyear.datamodules import ConceptNoise, SyntheticMusic
-from steadyear.datamodules.datasets.synthetic_music.emotions import emotions_of
+from steadyear.datamodules.datasets.synthetic_music.emotions import emotions_from_concepts
 from steadyear.lightning_modules.frontends.log_filterbank import LogFilterbank
 
 NAMES = [f"clip{i}" for i in range(200)]
@@ -113,7 +113,7 @@ def test_only_training_batches_see_the_noise(tmp_path: Path):
     # Targets stay those of the clip, not of the clip whose concepts it has.
     batch = next(iter(module.train_dataloader()))
     true = module.clips.concepts[batch["index"]].double().numpy()
-    np.testing.assert_allclose(batch["target"], emotions_of(true), atol=1e-6)
+    np.testing.assert_allclose(batch["target"], emotions_from_concepts(true), atol=1e-6)
     # Another order, other batches and worker processes change nothing.
     other = concepts_seen(make(batch_size=3, num_workers=1, seed=module.seed))
     for name, concepts in seen["train"].items():
