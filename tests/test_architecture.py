@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -98,6 +99,11 @@ def test_there_is_no_circle_of_rooms():
             ours = {room_of(name) for name in names & FILES.keys()}
             rooms.setdefault(room_of(module), set()).update(ours - {room_of(module)})
     assert not circle(rooms)
+
+
+def test_data_modules_never_look_at_the_module():
+    rooms = [path for module, path in FILES.items() if below(module, ["steadyear.datamodules"])]
+    assert not [path for path in rooms if re.search(r"\.lightning_module\b", path.read_text())]
 
 
 def test_attacks_need_torch_only():

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
+import numpy.typing as npt
 from lightning.pytorch.utilities import rank_zero_warn
 
 from steadyear.datamodules.bases.base import LISTED_PROBLEMS, BaseDataModule, Part
-from steadyear.datamodules.bases.frontend_access import fit_statistics, require_statistics
 from steadyear.datamodules.paths import default_cache_dir, expand_path
 from steadyear.datamodules.sources.base import AudioProblemError
 from steadyear.datamodules.sources.cache import ClipCache, SpectrogramCache, WaveformCache
 from steadyear.datamodules.sources.clips import ClipDataset, ExcerptRule, RatedClips
 from steadyear.datamodules.tables.splits import Splits
 from steadyear.datamodules.transforms.concept_noise import ConceptNoise
+from steadyear.lightning_modules.frontends.statistics import require_statistics
 
 
 class AudioDataModule(BaseDataModule):
     """Streams excerpts of clips as spectrograms, waveforms or both.
 
     Spectrograms are computed once for whole clips, cached on disk and cut afterwards, so at its
-    two ends an excerpt can differ from the spectrogram of the excerpt of the waveform. If the
-    front end has no statistics yet, ``setup`` fits them on the training clips. Training excerpts
-    start at random, by seed, epoch and clip; all others are central. Studies that cut every clip
-    once have ``fixed_excerpt_seed``. A clip that is shorter than the excerpt is repeated from its
-    start.
+    two ends an excerpt can differ from the spectrogram of the excerpt of the waveform. Training
+    excerpts start at random, by seed, epoch and clip; all others are central. Studies that cut
+    every clip once have ``fixed_excerpt_seed``. A clip that is shorter than the excerpt is repeated
+    from its start.
 
     Args:
         clips: The clips and their ratings.
@@ -111,7 +111,7 @@ class AudioDataModule(BaseDataModule):
         self._fill_caches()
 
     def setup(self, stage: str) -> None:
-        """Open the caches, split, and fit the front end's statistics if it has none.
+        """Open the caches and split.
 
         Args:
             stage: What the Trainer is about to do; every stage needs the same.
@@ -120,14 +120,16 @@ class AudioDataModule(BaseDataModule):
             ValueError: If clips cannot be used, or no front end is known.
         """
         self.splits = self.split_clips().without(set(self._fill_caches()))
-        frontend = self._find_frontend()
-        if frontend is not None and not bool(frontend.fitted):
-            assert self._spectrograms is not None
-            clips = self._clips_to_fit(self.splits)
-            if clips:
-                fit_statistics(frontend, map(self._spectrograms.load, clips))
-            elif stage == "fit":  # elsewhere a checkpoint may bring them, which comes after setup
-                raise ValueError("The front end has no statistics and there is no training clip.")
+
+    def spectrograms_to_fit(self) -> Iterable[npt.NDArray[Any]]:
+        """Raw spectrograms of whole clips, those that ``statistics`` says.
+
+        Raises:
+            ValueError: If there is no front end.
+        """
+        self._required_frontend()
+        assert self._spectrograms is not None, "setup opens the cache"
+        return map(self._spectrograms.load, self._clips_to_fit(self._ready_splits()))
 
     def _training_clips(self) -> RatedClips:
         concepts, noise = self.clips.concepts, self.concept_noise
@@ -138,7 +140,7 @@ class AudioDataModule(BaseDataModule):
 
     def _fill_caches(self) -> dict[int, AudioProblemError]:
         """Fill the caches; return the clips that are left out."""
-        frontend = self._find_frontend()
+        frontend = self._optional_frontend()
         source, splits = self.clips.source, self.split_clips()
         wanted: list[tuple[ClipCache, Sequence[int]]] = []
         if self.stream != "spectrogram":
@@ -176,7 +178,7 @@ class AudioDataModule(BaseDataModule):
     def _dataset(self, part: Part, training: bool = False) -> ClipDataset:
         positions = self._positions(part)
         # Read here and not in setup: by now a checkpoint has brought its own statistics.
-        frontend = self._find_frontend()
+        frontend = self._optional_frontend()
         if frontend is not None:
             require_statistics(frontend)
         cached = None if self._spectrograms is None else self._spectrograms.frontend

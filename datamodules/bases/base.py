@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from collections.abc import Iterable
+from typing import Any, ClassVar, Literal
 
+import numpy.typing as npt
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from steadyear.datamodules.bases.frontend_access import find_frontend, no_frontend
 from steadyear.datamodules.batch import AudioBatch
 from steadyear.datamodules.sampler import EpochSampler
 from steadyear.datamodules.sources.bird_clips import BirdDataset
@@ -30,7 +31,9 @@ class BaseDataModule(LightningDataModule, ABC):
 
     Args:
         stream: What the batches hold.
-        frontend: What computes spectrograms; ``None`` takes that of the model being trained.
+        frontend: What computes spectrograms, as a rule that of the model: the command line fills it
+            in, in Python it is ``module.frontend``. It is read and never changed here; the module
+            fits its statistics on ``spectrograms_to_fit``.
         batch_size: Clips in a batch.
         num_workers: Processes that load batches.
         seed: Seed of all random numbers of training data; ``None`` takes the seed of the run.
@@ -83,6 +86,14 @@ class BaseDataModule(LightningDataModule, ABC):
     def _dataset(self, part: Part, training: bool = False) -> ClipDataset | BirdDataset:
         """Clips of a part; ``training`` asks for what only training batches get."""
 
+    @abstractmethod
+    def spectrograms_to_fit(self) -> Iterable[npt.NDArray[Any]]:
+        """Raw spectrograms of training clips, one by one, for the scale of a front end.
+
+        Raises:
+            ValueError: If there is no front end.
+        """
+
     def train_dataloader(self) -> Loader:
         """Shuffled training clips; a last incomplete batch is left out."""
         dataset = self._dataset("train", training=True)
@@ -106,14 +117,20 @@ class BaseDataModule(LightningDataModule, ABC):
     def _needs_frontend(self) -> bool:
         return self.stream != "waveform"
 
-    def _find_frontend(self) -> Frontend | None:
-        frontend = find_frontend(self.frontend, self.trainer)
-        if frontend is None and self._needs_frontend():
-            raise no_frontend()
-        return frontend
+    def _optional_frontend(self) -> Frontend | None:
+        """The front end; ``None`` where only waveforms are streamed and none is given."""
+        return self._required_frontend() if self._needs_frontend() else self.frontend
+
+    def _required_frontend(self) -> Frontend:
+        if self.frontend is None:
+            raise ValueError(
+                "Spectrograms need a front end: give the data module's frontend, which is as a rule "
+                "that of the model, or stream waveforms."
+            )
+        return self.frontend
 
     def _sample_rate(self) -> int:
-        frontend = self._find_frontend()
+        frontend = self._optional_frontend()
         return self.default_sample_rate if frontend is None else frontend.sample_rate
 
     def _ready_splits(self) -> Splits:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from steadyear.datamodules.bases.base import LISTED_PROBLEMS, BaseDataModule, Loader, Part
-from steadyear.datamodules.bases.frontend_access import require_statistics
 from steadyear.datamodules.bases.spectrograms import (
     SpectrogramAugmentation,
     augmented_spectrogram,
-    fit_frontend,
 )
 from steadyear.datamodules.batch import AudioBatch
 from steadyear.datamodules.sources.bird_clips import (
@@ -28,6 +28,7 @@ from steadyear.datamodules.sources.bird_clips import (
 from steadyear.datamodules.sources.windows import WindowRule
 from steadyear.datamodules.tables.splits import Splits
 from steadyear.lightning_modules.frontends.base import Frontend
+from steadyear.lightning_modules.frontends.statistics import require_statistics
 
 FITTED_CLIPS = 500
 """Training clips on which a front end without statistics is fitted."""
@@ -111,7 +112,7 @@ class BirdDataModule(BaseDataModule):
         return self._ready().clips.ids
 
     def setup(self, stage: str) -> None:
-        """Find the clips, and fit the front end's statistics if it has none.
+        """Find the clips.
 
         Args:
             stage: ``fit``, ``validate``, ``test`` or ``predict``.
@@ -124,9 +125,21 @@ class BirdDataModule(BaseDataModule):
         parts = self.find_clips(stage)  # type: ignore[arg-type]
         self.splits = parts.splits.without(self._missing(parts))
         self._parts = parts
-        frontend = self._find_frontend()
-        if stage == "fit" and frontend is not None and not bool(frontend.fitted):
-            fit_frontend(frontend, self._dataset("train"), FITTED_CLIPS)
+
+    def spectrograms_to_fit(self) -> Iterable[npt.NDArray[Any]]:
+        """Raw spectrograms of at most ``FITTED_CLIPS`` clips, spread over the training clips.
+
+        Raises:
+            ValueError: If there is no front end.
+        """
+        frontend, clips = self._required_frontend(), self._dataset("train")
+        count = min(len(clips), FITTED_CLIPS)
+        for position in np.linspace(0, len(clips) - 1, count).astype(int).tolist():
+            item = clips.item(position)
+            if item is not None:
+                with torch.no_grad():
+                    waveform = item["waveform"][None].to(frontend.mean)
+                    yield frontend.analyse(waveform)[0].cpu().numpy()
 
     def push_dataloader(self) -> Loader:
         """Training clips in order, without augmentation, for prototypes to be found in."""
@@ -142,7 +155,7 @@ class BirdDataModule(BaseDataModule):
         Raises:
             ValueError: If the front end has no statistics, or no steps for the augmentation.
         """
-        frontend = self._find_frontend()
+        frontend = self._optional_frontend()
         if self.stream == "waveform" or frontend is None:
             return batch
         require_statistics(frontend)

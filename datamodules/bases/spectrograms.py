@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from steadyear.datamodules.bases.frontend_access import fit_statistics
-from steadyear.datamodules.sources.bird_clips import BirdDataset
 from steadyear.lightning_modules.frontends.base import Frontend, check_waveform
 
 
@@ -67,22 +64,4 @@ def augmented_spectrogram(
         power = frontend.power(waveform.to(frontend.mean.dtype))
         return frontend.standardize(frontend.from_power(augmentation(power, generator))).unsqueeze(
             1
-        )
-
-
-def fit_frontend(frontend: Frontend, clips: BirdDataset, at_most: int) -> None:
-    """Fit the statistics on clips that are spread over the data set.
-
-    Args:
-        frontend: The front end without statistics.
-        clips: Training clips.
-        at_most: Number of clips that suffice.
-    """
-    positions = np.linspace(0, len(clips) - 1, min(len(clips), at_most)).astype(int)
-    items = (clips.item(int(position)) for position in positions)
-    waveforms = (item["waveform"][None] for item in items if item is not None)
-    with torch.no_grad():
-        fit_statistics(
-            frontend,
-            (frontend.analyse(each.to(frontend.mean)).cpu().numpy() for each in waveforms),
         )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from steadyear.foundation.task import TaskName
 from steadyear.lightning_modules.frontends.base import Frontend
+from steadyear.lightning_modules.frontends.statistics import fit_statistics
 from steadyear.lightning_modules.optimization.parameter_groups import GroupSettings, grouped
 from steadyear.lightning_modules.optimization.schedules import WarmupCosine
 from steadyear.lightning_modules.outputs import Output
@@ -28,7 +29,7 @@ class BaseModule(LightningModule):
         network: Maps spectrograms (batch, 1, height, width) to embeddings (batch, embedding_dim) or
             maps (batch, embedding_dim, h, w), and says so in its attribute ``embedding_dim``.
         frontend: Turns waveforms into the network's input; may be missing when only spectrograms
-            are given.
+            are given. One without statistics is fitted when training starts.
         optimizer: Makes the optimiser from the parameters.
         lr_scheduler: Makes the learning-rate schedule from the optimiser, stepped once per epoch;
             ``WarmupCosine`` is stepped after every step of the optimiser.
@@ -53,6 +54,18 @@ class BaseModule(LightningModule):
         self._make_optimizer = optimizer
         self._make_lr_scheduler = lr_scheduler
         self._parameter_groups = parameter_groups or {}
+
+    def setup(self, stage: str) -> None:
+        """Fit the front end on the training clips of the data, if it has no statistics.
+
+        Args:
+            stage: What the Trainer is about to do; only ``fit`` fits.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        offered = getattr(data, "spectrograms_to_fit", None)
+        unfitted = self.frontend is not None and not bool(self.frontend.fitted)
+        if stage == "fit" and unfitted and callable(offered):
+            fit_statistics(self.frontend, offered())
 
     def remember_configuration(self) -> None:
         """Store in checkpoints what rebuilds the network, and nothing that a run may change.

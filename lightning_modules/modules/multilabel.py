@@ -67,11 +67,12 @@ class MultiLabelModule(BaseModule):
         self._losses = ClipMean()
 
     def setup(self, stage: str) -> None:
-        """Take the names of the classes from the data.
+        """Fit the front end, and take the names of the classes from the data.
 
         Raises:
             ValueError: If the head has another number of classes.
         """
+        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         self.class_names = list(getattr(data, "target_names", []))
         classes = getattr(self.head, "num_classes", None)

@@ -68,7 +68,12 @@ class RegressionModule(BaseModule):
         self._concepts = RegressionMetrics()
 
     def setup(self, stage: str) -> None:
-        """Take the names of targets and concepts from the data, for the log."""
+        """Fit the front end, and take the names of targets and concepts from the data.
+
+        Args:
+            stage: What the Trainer is about to do.
+        """
+        super().setup(stage)
         data = getattr(self.trainer, "datamodule", None)
         self.target_names = list(getattr(data, "target_names", []))
         self.concept_names = list(getattr(data, "concept_names", []))

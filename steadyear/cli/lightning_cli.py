@@ -23,6 +23,7 @@ from steadyear.cli.messages import plain
 from steadyear.cli.quiet import silence_library_output
 from steadyear.cli.relatives import add_relatives
 from steadyear.foundation.shipped_configs import with_shipped_parts
+from steadyear.lightning_modules.frontends.sharing import share_frontend
 from steadyear.runs.folders import CHECKPOINTS, Request, locate
 
 SHORT_NAMES = (attacks, callbacks, datamodules, lightning_modules)
@@ -159,9 +160,10 @@ class SteadyEarCLI(LightningCLI):
             print(f"Test this run: steadyear test {files} --run {self.folder.name}", flush=True)
 
     def instantiate_classes(self) -> None:
-        """Build everything; a start that fails leaves no empty folder behind."""
+        """Build everything, with one front end for model and data; a start that fails leaves no empty folder behind."""
         try:
             super().instantiate_classes()
+            share_frontend(self.model, self.datamodule)
         except BaseException:
             with contextlib.suppress(OSError, AttributeError):
                 self.folder.rmdir()

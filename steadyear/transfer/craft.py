@@ -16,6 +16,7 @@ from steadyear.callbacks.batches import clip_index
 from steadyear.callbacks.records.metadata import metadata_of_data
 from steadyear.compare.load.cells import Cell
 from steadyear.foundation.task import clip_errors_of
+from steadyear.lightning_modules.frontends.sharing import share_frontend
 from steadyear.transfer.choice import attack_of
 from steadyear.transfer.restore import System
 
@@ -45,9 +46,7 @@ class Examples:
         for each in systems:
             each.module.to(self.device)
         data: Any = systems[0].data
-        if getattr(data, "frontend", data) is None:
-            # Without a Trainer the data cannot ask the module for it.
-            data.frontend = getattr(systems[0].module, "frontend", None)
+        share_frontend(systems[0].module, data)
         data.prepare_data()
         data.setup("test")
         self.data = data

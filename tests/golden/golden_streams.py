@@ -373,6 +373,7 @@ def training_on_birds(folder: Path) -> Any:
         spectrogram_augmentation=spectrograms,
     )
     module = Heard()
+    data.frontend = module.frontend
     quiet(folder).fit(module, data)
     assert data.splits is not None
     # Of every batch: its clips, and the sample at which each window begins.

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 
 from steadyear.datamodules import BirdSetDataModule
+from steadyear.lightning_modules.frontends.statistics import fit_statistics
 from tests.datamodules.birdset_miniature import Make, PowerLogMel
 
 
@@ -21,6 +22,9 @@ class Recorder(LightningModule):
         self.frontend = PowerLogMel()
         self.weight = nn.Parameter(torch.zeros(1))
         self.seen: list[tuple[str, dict[str, Tensor]]] = []
+
+    def setup(self, stage: str) -> None:
+        fit_statistics(self.frontend, self.trainer.datamodule.spectrograms_to_fit())
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         self.seen.append(("train", batch))
@@ -35,6 +39,7 @@ class Recorder(LightningModule):
 
 def _run(data: BirdSetDataModule, epochs: int = 1) -> Recorder:
     module = Recorder()
+    data.frontend = module.frontend
     options: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
     trainer = Trainer(
         accelerator="cpu", max_epochs=epochs, enable_progress_bar=False,

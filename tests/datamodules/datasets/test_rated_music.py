@@ -28,7 +28,7 @@ def music(tmp_path: Path, write_tone: Callable[..., Path], block_means: Callable
             "ratings": str(tmp_path / "table.csv"),
             "target_columns": ["energy"],
             "file_pattern": "{id}.wav",
-            "frontend": block_means(),
+            "frontend": block_means(0.0, 1.0),
             "excerpt_seconds": 1.0,
             "cache_dir": str(tmp_path / "cache"),
         }
@@ -128,7 +128,7 @@ def test_emotify_as_published(shared_data: Path, tmp_path: Path) -> None:
     assert len(full.clip_ids) == 400
     assert [len(part) for part in full.split_clips()] == [320, 40, 40]
     few = RatedMusic(
-        ratings=str(table), frontend=LogFilterbank(), cache_dir=str(tmp_path / "cache"),
+        ratings=str(table), frontend=LogFilterbank(mean=0.0, std=1.0), cache_dir=str(tmp_path / "cache"),
         split=(0.5, 0.25, 0.25), batch_size=4, **settings,
     )  # fmt: skip
     few.prepare_data()

@@ -16,6 +16,7 @@ from torch.utils.data import random_split
 from steadyear.datamodules import SoundtracksDataModule
 from steadyear.datamodules.datasets.soundtracks.layout import number_ranges
 from steadyear.lightning_modules.frontends.log_filterbank import LogFilterbank
+from steadyear.lightning_modules.frontends.statistics import fit_statistics
 
 Make = Callable[..., SoundtracksDataModule]
 
@@ -262,6 +263,7 @@ def test_excerpts_and_scale_are_those_of_the_published_procedure(heard: Make) ->
     data = heard(frontend=frontend, seed=5)
     data.prepare_data()
     data.setup("fit")
+    fit_statistics(frontend, data.spectrograms_to_fit())
     clips = data.splits.clips
     raw = {clip: data._spectrograms.load(clip) for clip in clips}
     mean = np.mean([values.mean(dtype=np.float64) for values in raw.values()])
@@ -305,6 +307,10 @@ class Tiny(LightningModule):
         self.emotions = torch.nn.Linear(7, 8)
         self.tested: list[int] = []
 
+    def setup(self, stage: str) -> None:
+        if stage == "fit":
+            fit_statistics(self.frontend, self.trainer.datamodule.spectrograms_to_fit())
+
     def _loss(self, batch: Any) -> torch.Tensor:
         concepts = self.concepts(batch["spectrogram"].mean((1, 2)))
         loss = (self.emotions(concepts) - batch["target"]).square().mean()
@@ -335,12 +341,12 @@ def _trainer(folder: Path) -> Trainer:
 @pytest.mark.filterwarnings("ignore")
 def test_six_real_clips_end_to_end(shared_data: Path, tmp_path: Path) -> None:
     """Five of them belong to training, number 21 to the test, and none to validation."""
-    root = shared_data / "soundtracks"
+    root, model, trainer = shared_data / "soundtracks", Tiny(), _trainer(tmp_path)
     with pytest.warns(UserWarning, match="train 5 of 288, val 0 of 36, test 1 of 36"):
         data = SoundtracksDataModule(
-            str(root), allow_missing=True, batch_size=2, cache_dir=str(tmp_path)
-        )
-    model, trainer = Tiny(), _trainer(tmp_path)
+            str(root), allow_missing=True, batch_size=2, frontend=model.frontend,
+            cache_dir=str(tmp_path),
+        )  # fmt: skip
     before = model.emotions.weight.clone()
     trainer.fit(model, data)
     assert not torch.equal(before, model.emotions.weight)
@@ -364,8 +370,10 @@ def test_empty_parts_say_so(heard: Make, root: Path) -> None:
     assert data.val_dataloader() == []
     with pytest.raises(ValueError, match="no train clip"):
         data.train_dataloader()
-    with pytest.raises(ValueError, match="no training clip"):
-        heard(frontend=LogFilterbank(), statistics="train").setup("fit")
+    data = heard(frontend=LogFilterbank(), statistics="train")
+    data.setup("fit")
+    with pytest.raises(ValueError, match="No training clip"):
+        fit_statistics(data.frontend, data.spectrograms_to_fit())
 
 
 def test_published_tables_and_released_logs_agree(shared_data: Path, tmp_path: Path) -> None:

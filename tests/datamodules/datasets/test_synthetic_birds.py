@@ -86,7 +86,7 @@ def test_soundscapes_are_noisier_than_focal_recordings():
 
 def test_batches_have_the_shape_of_birdset(tmp_path):
     data = SyntheticBirds(
-        (8, 4, 6), batch_size=4, frontend=BirdSetLogMel(), cache_dir=str(tmp_path)
+        (8, 4, 6), batch_size=4, frontend=BirdSetLogMel(mean=0.0, std=1.0), cache_dir=str(tmp_path)
     )
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))

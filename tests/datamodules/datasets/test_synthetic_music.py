@@ -179,7 +179,11 @@ def test_shortcut_needs_room_above_the_music() -> None:
 
 def test_data_module(tmp_path: Path) -> None:
     module = SyntheticMusic(
-        (6, 2, 3), frontend=LogFilterbank(), cache_dir=str(tmp_path), batch_size=3, rater_noise=0.0
+        (6, 2, 3),
+        frontend=LogFilterbank(mean=0.0, std=1.0),
+        cache_dir=str(tmp_path),
+        batch_size=3,
+        rater_noise=0.0,
     )
     assert module.target_names == EMOTIONS
     assert module.concept_names == CONCEPTS

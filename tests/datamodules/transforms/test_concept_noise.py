@@ -97,7 +97,7 @@ def test_only_training_batches_see_the_noise(tmp_path: Path):
     def make(**settings: object) -> SyntheticMusic:
         return SyntheticMusic(
             (6, 2, 2),
-            frontend=LogFilterbank(),
+            frontend=LogFilterbank(mean=0.0, std=1.0),
             cache_dir=str(tmp_path),
             excerpt_seconds=2.0,
             concept_noise=ConceptNoise(shuffle=1.0),

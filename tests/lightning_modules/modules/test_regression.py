@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters_context
 from scipy.stats import pearsonr
 from torch import nn
@@ -232,3 +232,26 @@ def test_command_line_settings_of_optimiser_and_schedule_are_not_stored():
     assert stored["network"] == given["network"]
     assert stored["concept_weight"] == 0.5
     assert not {"optimizer", "lr_scheduler"} & set(stored)
+
+
+class Offers(LightningDataModule):
+    """Data with spectrograms to fit on."""
+
+    asked = 0
+
+    def train_dataloader(self):
+        return DataLoader(Clips(), batch_size=4)
+
+    def spectrograms_to_fit(self):
+        self.asked += 1
+        return [10 + 3 * value.numpy() for value in Clips().spectrogram[:, 0]]
+
+
+def test_a_front_end_without_statistics_is_fitted_once_in_training(tmp_path):
+    data, unfitted = Offers(), module(frontend=LogMel(64, 32, 16, 800))
+    trainer(tmp_path).fit(unfitted, data)
+    assert bool(unfitted.frontend.fitted)
+    assert float(unfitted.frontend.mean) == pytest.approx(10, abs=0.5)
+    trainer(tmp_path).fit(unfitted, data)
+    trainer(tmp_path).fit(module(frontend=LogMel(64, 32, 16, 800, mean=1.0, std=2.0)), data)
+    assert data.asked == 1

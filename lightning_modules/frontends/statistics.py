@@ -1,4 +1,4 @@
-"""The only place where data modules reach for the front end of the module being trained."""
+"""The scale of a front end: fitted by the module that owns it, on spectrograms that the data offer."""
 
 from __future__ import annotations
 
@@ -8,24 +8,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from lightning.pytorch import Trainer
 
 from steadyear.lightning_modules.frontends.base import Frontend
-
-
-def find_frontend(given: Frontend | None, trainer: Trainer | None) -> Frontend | None:
-    """Return the front end of the configuration, or else that of the module being trained."""
-    module = None if trainer is None else trainer.lightning_module
-    found = getattr(module, "frontend", None) if given is None else given
-    return found if isinstance(found, Frontend) else None
-
-
-def no_frontend() -> ValueError:
-    """The error of data that streams spectrograms and has no front end."""
-    return ValueError(
-        "Spectrograms need a front end: give the data module's frontend, train a model that "
-        "has an attribute frontend, or stream waveforms."
-    )
 
 
 def require_statistics(frontend: Frontend) -> None:
@@ -37,7 +21,8 @@ def require_statistics(frontend: Frontend) -> None:
     if not bool(frontend.fitted):
         raise ValueError(
             "The front end has no statistics: fit the model on training clips, load a checkpoint, "
-            "or give the front end's mean and std."
+            "or give the front end's mean and std. A module that is not a BaseModule fits them in "
+            "its setup: fit_statistics(self.frontend, self.trainer.datamodule.spectrograms_to_fit())."
         )
 
 
@@ -46,6 +31,10 @@ def fit_statistics(frontend: Frontend, spectrograms: Iterable[npt.NDArray[Any]])
 
     The mean is the mean of the clips' means; the standard deviation is the root of the mean over
     clips of their mean squared deviation from it.
+
+    Args:
+        frontend: The front end.
+        spectrograms: What ``frontend.analyse`` made of each clip, shape (height, width).
 
     Raises:
         ValueError: If there is no clip, or all values are the same.
