@@ -2,6 +2,7 @@
 #   make demo         train three systems on synthetic music, attack and compare them
 #   make demo-birds   the same with synthetic birds: ordinary training and two kinds of adversarial training
 #   make test         run the default test suite
+#   make test-slow    run the tests that take longer, too
 #   make test-oldest  run it with the oldest allowed versions of all dependencies
 #   make lint         check style and format
 #   make typecheck    check types
@@ -15,7 +16,7 @@ WHAT_INSTALLS := pyproject.toml constraints.txt
 OLDEST := .venv-oldest
 INSTALLED_OLDEST := $(OLDEST)/.installed
 
-.PHONY: install demo demo-birds test test-oldest lint typecheck clean
+.PHONY: install demo demo-birds test test-slow test-oldest lint typecheck clean
 
 install: $(INSTALLED)
 
@@ -34,6 +35,9 @@ lint: $(INSTALLED_DEV)
 
 typecheck: $(INSTALLED_DEV)
 	$(BIN)/mypy
+
+test-slow: $(INSTALLED_DEV)
+	$(BIN)/python -m pytest -n auto -m 'slow and not gpu'
 
 test-oldest: $(INSTALLED_OLDEST)
 	$(OLDEST)/bin/python -m pytest -n auto

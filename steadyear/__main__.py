@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
 
 from steadyear.cli.messages import is_misfit, plain
 from steadyear.foundation.extras import MissingExtraError, optional_imports
@@ -12,15 +14,42 @@ from steadyear.foundation.shipped_configs import find_shipped_in_arguments
 
 _BAD_INPUT = (ValueError, OSError, MissingExtraError, FloatingPointError, RuntimeError)
 
-EXTRA = """
-Also:
-    steadyear compare RUN... [--out DIR]   compare tested runs: table, tests, figures, report
-    steadyear transfer RUN... [--out DIR]  test the examples made on each run on all the others
-    steadyear import-logs LOGS [--out DIR] turn released attack logs into runs to compare
-    steadyear study FILE                   train and test every system with every seed
-    steadyear data birdset NAME --root DIR fetch a data set of BirdSet
-    steadyear demo [birds] [--out DIR]     train, attack and compare on synthetic sound
+HELP = """\
+usage: steadyear COMMAND ...
+
+Train audio models, attack them, and compare their robustness.
+
+One run, from configuration files (all options: steadyear fit --help):
+  fit --config FILE ...            train a model
+  validate --config FILE ...       score and attack a trained model on the validation clips
+  test --config FILE ...           score and attack a trained model on the test clips
+  predict --config FILE ...        write the predictions of the test clips
+
+Many runs:
+  study FILE                       train and test every system with every seed
+  compare RUN... [--out DIR]       compare tested runs: table, tests, figures, report
+  transfer RUN... [--out DIR]      test the examples made on each run on all the others
+  import-logs LOGS [--out DIR]     turn released attack logs into runs to compare
+
+Data, and a first look:
+  data birdset NAME --root DIR     fetch a data set of BirdSet
+  demo [birds] [--out DIR]         train, attack and compare on synthetic sound
+
+options:
+  -h, --help                       show this message
+  --version                        show the version
 """
+
+# Imported when a command is chosen: PyTorch and Lightning take seconds to load.
+COMMANDS = {
+    "compare": "steadyear.compare.command",
+    "data": "steadyear.download.command",
+    "demo": "steadyear.demo",
+    "import-logs": "steadyear.import_logs.command",
+    "study": "steadyear.study.command",
+    "transfer": "steadyear.transfer.command",
+}
+STAGES = ("fit", "validate", "test", "predict")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -46,39 +75,19 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def _dispatch(words: list[str]) -> None:
     command = words[0] if words else "--help"
-    # Heavy imports wait until it is clear which command needs them.
-    if command == "compare":
-        from steadyear.compare.command import main as compare
-
-        compare(words[1:])
-    elif command == "study":
-        from steadyear.study.command import main as study
-
-        study(words[1:])
-    elif command == "transfer":
-        from steadyear.transfer.command import main as transfer
-
-        transfer(words[1:])
-    elif command == "data":
-        from steadyear.download.command import main as data
-
-        data(words[1:])
-    elif command == "import-logs":
-        from steadyear.import_logs.command import main as import_logs
-
-        import_logs(words[1:])
-    elif command == "demo":
-        from steadyear.demo import main as demo
-
-        demo(words[1:])
-    else:
+    if command in COMMANDS:
+        import_module(COMMANDS[command]).main(words[1:])
+    elif command in {"-h", "--help"}:
+        print(HELP, end="")
+    elif command == "--version":
+        print(f"steadyear {version('steadyear')}")
+    elif command.startswith("-") or command in STAGES:
         from steadyear.cli.lightning_cli import run
 
-        try:
-            run()
-        finally:
-            if command in {"-h", "--help"}:
-                print(EXTRA)
+        run()
+    else:
+        known = ", ".join([*STAGES, *sorted(COMMANDS)])
+        raise ValueError(f"There is no command {command!r}; there are {known}.")
 
 
 def _bad_input() -> tuple[type[Exception], ...]:

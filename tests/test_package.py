@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -58,6 +59,10 @@ def wheel(tmp_path_factory) -> Path:
     return next(out.glob("*.whl"))
 
 
+# They come with the development tools, and TorchMetrics imports them where it finds them.
+UNWANTED = {"torchvision"}
+
+
 def environment(folder: Path, wheel: Path, without: set[str]) -> str:
     """The interpreter of an environment with the wheel and links to our dependencies.
 
@@ -79,12 +84,12 @@ def environment(folder: Path, wheel: Path, without: set[str]) -> str:
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory) -> str:
-    return environment(tmp_path_factory.mktemp("environment"), wheel, set())
+    return environment(tmp_path_factory.mktemp("environment"), wheel, UNWANTED)
 
 
 @pytest.fixture(scope="module")
 def python_without_extras(wheel, tmp_path_factory) -> str:
-    return environment(tmp_path_factory.mktemp("bare"), wheel, set(EXTRAS))
+    return environment(tmp_path_factory.mktemp("bare"), wheel, UNWANTED | set(EXTRAS))
 
 
 @pytest.fixture
@@ -110,10 +115,20 @@ def test_the_wheel_holds_the_package_and_its_configurations(wheel):
     assert not [name for name in names if "test" in Path(name).parts]
 
 
-def test_the_installed_package_is_the_wheel(python, empty):
-    code = "import steadyear.attacks as a, steadyear.cli.lightning_cli; print(a.__file__)"
+def test_the_installed_package_finds_its_own_configurations(python, empty):
+    (empty / "more.yaml").write_text(
+        "callbacks: {adversarial_training: configs/callbacks/madry.yaml}\n"
+    )
+    demo = ["--config", "configs/experiment/demo/a2e.yaml", "--config", "more.yaml"]
+    code = f"""
+import steadyear.attacks
+from steadyear.__main__ import main
+print(steadyear.attacks.__file__)
+main(["fit", *{demo!r}, "--print_config"])
+"""
     done = run([python, "-c", code], empty)
-    assert Path(python).parents[1] in Path(done.stdout.strip()).parents, done.stderr
+    assert Path(python).parents[1] in Path(done.stdout.splitlines()[0]).parents, done.stderr
+    assert "AdversarialTraining" in done.stdout, done.stderr
 
 
 def test_a_study_of_shipped_experiments_runs_anywhere(python, empty):
@@ -123,12 +138,6 @@ def test_a_study_of_shipped_experiments_runs_anywhere(python, empty):
     done = run([python, "-m", "steadyear", "study", "small.yaml"], empty, STEADYEAR_CACHE="cache")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (empty / "runs/study/small/a2e/seed0/robustness.parquet").is_file()
-    (empty / "more.yaml").write_text(
-        "callbacks: {adversarial_training: configs/callbacks/madry.yaml}\n"
-    )
-    command = [python, "-m", "steadyear", "fit", "--config", experiment, "--config", "more.yaml"]
-    done = run([*command, "--print_config"], empty)
-    assert "AdversarialTraining" in done.stdout, done.stderr
 
 
 def test_the_snippets_of_the_readme_run(python, empty):
@@ -156,20 +165,34 @@ main(["fit", "--config", "configs/experiment/demo/a2e.yaml", *{SMALL!r}])
     assert (empty / "runs/demo/a2e/seed0/checkpoints/last.ckpt").is_file()
 
 
-@pytest.mark.parametrize(
-    ("extra", "arguments"),
-    [
-        ("wandb", ["fit", "--config", "configs/experiment/demo/a2e.yaml"]),
-        ("hub", ["fit", "--config", "configs/experiment/birds_demo/ordinary.yaml", *SMALL[-1:]]),
-        ("plots", ["compare", "runs"]),
-        ("hub", ["data", "birdset", "HSN", "--root", "data"]),
-    ],
-)
-def test_a_missing_extra_is_named_with_its_cure(python_without_extras, extra, arguments, empty):
-    done = run([python_without_extras, "-m", "steadyear", *arguments], empty)
-    assert done.returncode in {1, 2}
-    assert f'pip install "steadyear[{extra}]"' in done.stderr
-    assert "Traceback" not in done.stderr
+MISSING = [
+    ("wandb", ["fit", "--config", "configs/experiment/demo/a2e.yaml"]),
+    ("hub", ["fit", "--config", "configs/experiment/birds_demo/ordinary.yaml", *SMALL[-1:]]),
+    ("plots", ["compare", "runs"]),
+    ("hub", ["data", "birdset", "HSN", "--root", "data"]),
+]
+
+
+def test_a_missing_extra_is_named_with_its_cure(python_without_extras, empty):
+    # One process, because importing Lightning takes longer than all of the commands.
+    code = f"""
+import contextlib, io, json
+from steadyear.__main__ import main
+for _, arguments in {MISSING!r}:
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            print(json.dumps([end.code, said.getvalue()]))
+"""
+    done = run([python_without_extras, "-c", code], empty)
+    assert done.returncode == 0, done.stderr
+    ends = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    for (extra, _), (end, said) in zip(MISSING, ends, strict=True):
+        assert end in {1, 2}
+        assert f'pip install "steadyear[{extra}]"' in said
+        assert "Traceback" not in said
 
 
 def test_every_optional_dependency_has_its_extra():

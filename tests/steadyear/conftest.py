@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
+
+from steadyear.attacks.sanity.checks import gradient
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_checks() -> Iterator[None]:
+    """What sanity checks find is tested with the checks; in whole runs they only have to run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gradient, "_DIRECTIONS", 1)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Figures are drawn small and without layout, but where a module has ``FULL_PICTURES``."""
+    if getattr(request.module, "FULL_PICTURES", False):
+        yield
+        return
+    save = Figure.savefig
+
+    def save_small(figure: Figure, *args: Any, **kwargs: Any) -> None:
+        figure.set_layout_engine("none")
+        save(figure, *args, **kwargs | {"dpi": 20})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", save_small)
+        yield
 
 
 @pytest.fixture(scope="session")

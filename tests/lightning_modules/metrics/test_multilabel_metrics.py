@@ -242,6 +242,7 @@ def test_the_peak_of_memory_is_below_twice_the_scores():
     assert peak < 40_000 * 81 * 4
 
 
+@pytest.mark.slow  # one process with repeated clips takes the same way
 def test_two_processes_give_the_figures_of_one(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

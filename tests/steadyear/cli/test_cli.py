@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 import torch
 import yaml
 
-from steadyear.__main__ import main
+from steadyear.__main__ import COMMANDS, HELP, STAGES, main
 
 ROOT = Path(__file__).resolve().parents[3]
 TINY = {
@@ -80,6 +82,7 @@ def test_checkpoints_do_not_override_the_command_line(workplace, capfd):
     assert "config-fit.yaml" in error
 
 
+@pytest.mark.slow  # callbacks/evaluation/test_two_processes.py trains with two processes, too
 def test_two_processes_train_one_run(workplace):
     """Lightning starts the second process with the command line of the first."""
     two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.max_epochs", "1"]
@@ -219,8 +222,28 @@ def test_installed_program_and_module_are_alike(program, workplace):
     }[program]
     done = subprocess.run([*command, "--help"], check=False, capture_output=True, text=True)
     assert done.returncode == 0
-    for word in ("fit", "validate", "test", "predict", "compare", "demo"):
-        assert word in done.stdout
+    for word in (*STAGES, *COMMANDS):
+        assert re.search(rf"^  {word}\b", done.stdout, re.MULTILINE)
+
+
+def test_program_without_a_command_shows_the_help(capsys):
+    main([])
+    assert capsys.readouterr().out == HELP
+    main(["--version"])
+    assert capsys.readouterr().out == f"steadyear {version('steadyear')}\n"
+
+
+def test_an_unknown_command_is_answered_with_the_known_ones(capsys):
+    with pytest.raises(SystemExit):
+        main(["fti"])
+    assert "no command 'fti'; there are fit, validate" in capsys.readouterr().err
+
+
+def test_options_of_a_stage_have_a_help(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--help"])
+    assert end.value.code == 0
+    assert "--trainer.max_epochs" in capsys.readouterr().out
 
 
 def test_compare_reads_what_test_wrote(workplace, capsys):
@@ -263,6 +286,7 @@ def test_failed_start_leaves_no_folder(workplace):
     assert not list(Path("runs").rglob("seed0*"))
 
 
+@pytest.mark.slow  # callbacks/training/test_resume.py kills a training, too
 def test_killed_and_resumed_fit_equals_the_uninterrupted_one(workplace):
     """SIGKILL in the middle of training, adversarial training included."""
     arguments = [*DEMO, "--config", MADRY, "--experiment=demo/aa2e", *FEW]

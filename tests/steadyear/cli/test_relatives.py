@@ -91,6 +91,7 @@ def experiment(name: str) -> list[str]:
     return [*plain, f"--config={changes}", f"--experiment=demo/{name}"]
 
 
+@pytest.mark.slow
 def test_full_checks_of_a_defended_run_use_its_sibling_and_its_twin(trained, tmp_path) -> None:
     main(["test", *experiment("aa2e"), "--run=seed0", "--ckpt_path=last", "--sanity=full"])
     report = json.loads(Path("runs/demo/aa2e/seed0/sanity.json").read_text())

@@ -12,6 +12,7 @@ from steadyear.compare.render.text import format_table, show
 from steadyear.compare.statistics.spread import Spread
 from tests.steadyear.compare_runs import CONCEPTS, GRID, write_run
 
+FULL_PICTURES = True
 PICTURES = {
     *("robustness-mae", "robustness-r", "delta-mae", "concepts"),
     *("differences", "predictions", "cost"),

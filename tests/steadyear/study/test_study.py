@@ -54,6 +54,7 @@ def test_jobs_run_side_by_side_and_report_failures(tmp_path):
     assert "usage" not in (tmp_path / "bad.log").read_text()  # the second command did not run
 
 
+@pytest.mark.slow  # a study of one run is a test of the installed package
 def test_study_runs_then_has_nothing_left_then_repeats_what_is_missing(study_file, capsys):
     main(["study", str(study_file), "--parallel", "2"])
     for seed in (3, 4):
