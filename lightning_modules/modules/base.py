@@ -63,8 +63,12 @@ class BaseModule(LightningModule):
         """
         data = getattr(self.trainer, "datamodule", None)
         offered = getattr(data, "spectrograms_to_fit", None)
-        unfitted = self.frontend is not None and not bool(self.frontend.fitted)
-        if stage == "fit" and unfitted and callable(offered):
+        if (
+            stage == "fit"
+            and callable(offered)
+            and self.frontend
+            and not bool(self.frontend.fitted)
+        ):
             fit_statistics(self.frontend, offered())
 
     def remember_configuration(self) -> None:
