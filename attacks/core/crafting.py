@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import pairwise
 from typing import Any, Literal
@@ -199,9 +199,7 @@ def _bfloat16(network: nn.Module, forward: Model, device: str) -> Iterator[Model
 
     # On all of them, because the order in which they are called is unknown: the first one counts.
     layers = [m for m in network.modules() if isinstance(m, (*_CONVOLUTIONS, nn.Linear))]
-    handles = [layer.register_forward_hook(start) for layer in layers]
-    try:
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.enter_context(layer.register_forward_hook(start))
         yield run
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -207,11 +207,8 @@ def _hook(model: Model, name: str, action: Callable[[Any], Any]) -> Iterator[Non
     if name not in modules:
         known = ", ".join(sorted(n for n in modules if n and "." not in n))
         raise ValueError(f"The model has no submodule '{name}'. At its top level: {known}.")
-    handle = modules[name].register_forward_hook(lambda _m, _i, output: action(output))
-    try:
+    with modules[name].register_forward_hook(lambda _m, _i, output: action(output)):
         yield
-    finally:
-        handle.remove()
 
 
 def _fired(seen: list[Tensor], name: str) -> Tensor:

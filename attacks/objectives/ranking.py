@@ -52,7 +52,29 @@ class MultiLabelDLR(MultiLabelObjective):
         return (loudest - softest) / _spread(prediction)
 
 
-class ScaleFreeHinge(MultiLabelObjective):
+class _WrongSide(MultiLabelObjective):
+    """Base of smooth counts of logits on the wrong side of zero, whatever their scale.
+
+    Args:
+        sharpness: How steep the count is at zero. Above 0.
+
+    Raises:
+        ValueError: If the sharpness is not above 0.
+    """
+
+    def __init__(self, sharpness: float) -> None:
+        if not sharpness > 0:
+            raise ValueError(f"The sharpness of {type(self).__name__} is above 0, not {sharpness}.")
+        self.sharpness = sharpness
+
+    def wrong_and_spread(self, prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """How far each logit is on the wrong side, and the spread of each clip's logits."""
+        wrong = torch.where(present(target), -prediction, prediction)
+        # A constant, or the cheapest way up would be to shrink the spread itself.
+        return wrong, _spread(prediction.detach())[:, None]
+
+
+class ScaleFreeHinge(_WrongSide):
     """Flip as many labels as possible, first those that are nearest to their threshold.
 
     Mean over the labels of ``softplus(k w / s) / k``, where w is how far a logit is on the wrong side
@@ -61,25 +83,18 @@ class ScaleFreeHinge(MultiLabelObjective):
 
     Args:
         sharpness: The k; the larger, the more the nearest label counts alone. Above 0.
-
-    Raises:
-        ValueError: If the sharpness is not above 0.
     """
 
     def __init__(self, sharpness: float = 4.0) -> None:
-        if not sharpness > 0:
-            raise ValueError(f"The sharpness of ScaleFreeHinge is above 0, not {sharpness}.")
-        self.sharpness = sharpness
+        super().__init__(sharpness)
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Mean smooth hinge per clip."""
-        wrong = torch.where(present(target), -prediction, prediction)
-        # A constant, or the cheapest way up would be to shrink the spread itself.
-        spread = _spread(prediction.detach())[:, None]
+        wrong, spread = self.wrong_and_spread(prediction, target)
         return F.softplus(wrong / spread, beta=self.sharpness).mean(1)
 
 
-class WrongLabels(MultiLabelObjective):
+class WrongLabels(_WrongSide):
     """How many labels are wrong, made smooth.
 
     Mean over the labels of the logistic function of ``k w / s``, where w is how far a logit is on the
@@ -88,21 +103,14 @@ class WrongLabels(MultiLabelObjective):
 
     Args:
         sharpness: The k; the larger, the nearer the value is to the share of wrong labels. Above 0.
-
-    Raises:
-        ValueError: If the sharpness is not above 0.
     """
 
     def __init__(self, sharpness: float = 8.0) -> None:
-        if not sharpness > 0:
-            raise ValueError(f"The sharpness of WrongLabels is above 0, not {sharpness}.")
-        self.sharpness = sharpness
+        super().__init__(sharpness)
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Smooth share of wrong labels per clip."""
-        wrong = torch.where(present(target), -prediction, prediction)
-        # A constant, or the cheapest way up would be to shrink the spread itself.
-        spread = _spread(prediction.detach())[:, None]
+        wrong, spread = self.wrong_and_spread(prediction, target)
         return (self.sharpness * wrong / spread).sigmoid().mean(1)
 
 

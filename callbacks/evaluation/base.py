@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sized
+from collections.abc import Collection, Sequence, Sized
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -85,8 +85,8 @@ class ClipEvaluation(Callback, ABC):
                 "off with null."
             )
 
-    def _begin(self, trainer: Trainer, module: LightningModule, stage: Stage) -> None:
-        self._running, self._clips_seen = self.is_due(trainer, stage), 0
+    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._running, self._clips_seen = self.is_due(trainer, _stage(trainer)), 0
         if not self._running:
             return
         if self.needs_gradients and torch.is_inference_mode_enabled():
@@ -94,7 +94,7 @@ class ClipEvaluation(Callback, ABC):
                 f"{type(self).__name__} needs gradients, which inference mode forbids: set "
                 "trainer.inference_mode to false."
             )
-        self.begin(trainer, module)
+        self.begin(trainer, pl_module)
 
     def _evaluate(
         self,
@@ -113,43 +113,51 @@ class ClipEvaluation(Callback, ABC):
             )
         self.evaluate(trainer, pl_module, batch, outputs)
 
-    def _finish(self, trainer: Trainer, module: LightningModule, stage: Stage) -> None:
+    def _finish(self, trainer: Trainer, pl_module: LightningModule) -> None:
         running, self._running = self._running, False
         if running:
-            self.finish(trainer, module, stage)
+            self.finish(trainer, pl_module, _stage(trainer))
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
-        self._begin(trainer, pl_module, "val")
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
-        self._begin(trainer, pl_module, "test")
-
-    def on_predict_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
-        self._begin(trainer, pl_module, "predict")
+    on_validation_epoch_start = _begin
+    on_test_epoch_start = _begin
+    on_predict_epoch_start = _begin
 
     on_validation_batch_end = _evaluate
     on_test_batch_end = _evaluate
     on_predict_batch_end = _evaluate
 
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Finish."""
-        self._finish(trainer, pl_module, "val")
+    on_validation_epoch_end = _finish
+    on_test_epoch_end = _finish
+    on_predict_epoch_end = _finish
 
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Finish."""
-        self._finish(trainer, pl_module, "test")
 
-    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Finish."""
-        self._finish(trainer, pl_module, "predict")
+def check_grid(
+    owner: ClipEvaluation,
+    part: str,
+    parts: Collection[str],
+    levels_name: str,
+    levels: Sequence[float],
+    least: int,
+) -> None:
+    """Refuse an evaluation of nothing, and levels that are repeated or below ``least``.
+
+    Raises:
+        ValueError: If it is refused.
+    """
+    distinct = len(set(levels)) == len(levels)
+    if not (parts and levels and distinct and min(levels) >= least):
+        raise ValueError(
+            f"{type(owner).__name__} needs at least one {part} and distinct {levels_name} >= {least}, "
+            f"not {sorted(parts)} at {list(levels)}."
+        )
+
+
+def _stage(trainer: Trainer) -> Stage:
+    if trainer.predicting:
+        return "predict"
+    return "test" if trainer.testing else "val"
 
 
 def _loader(trainer: Trainer) -> Any:
-    if trainer.predicting:
-        loaders = trainer.predict_dataloaders
-    else:
-        loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+    loaders = getattr(trainer, f"{_stage(trainer)}_dataloaders")
     return loaders[0] if isinstance(loaders, list | tuple) else loaders

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from steadyear.attacks import attack_mode, prediction_of, snr_db
 from steadyear.callbacks.batches import BatchKeys, clip_index
-from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
+from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage, check_grid
 from steadyear.callbacks.evaluation.corruption_scores import as_text, corruption_scores
 from steadyear.callbacks.processes import from_all_processes
 from steadyear.callbacks.records.corruption_table import CorruptionTable
@@ -82,12 +82,7 @@ class CorruptionEvaluation(ClipEvaluation):
         sample_rate: int | None = None,
         seed: int = 0,
     ) -> None:
-        distinct = len(set(severities)) == len(severities)
-        if not (corruptions and severities and distinct and min(severities) >= 1):
-            raise ValueError(
-                "CorruptionEvaluation needs at least one corruption and distinct severities >= 1, "
-                f"not {sorted(corruptions)} at {list(severities)}."
-            )
+        check_grid(self, "corruption", corruptions, "severities", severities, least=1)
         self.corruptions = corruptions
         self.severities = sorted(severities)
         self.keys = keys or BatchKeys(input="waveform")

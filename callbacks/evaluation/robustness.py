@@ -17,7 +17,7 @@ from steadyear.attacks import Attack, MinimalNorm
 from steadyear.attacks.sanity import Level, Sanity
 from steadyear.callbacks.attribution.contributions import Parts, checked, find_parts
 from steadyear.callbacks.batches import BatchKeys
-from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage
+from steadyear.callbacks.evaluation.base import ClipEvaluation, Stage, check_grid
 from steadyear.callbacks.evaluation.media import Media, log_to_wandb
 from steadyear.callbacks.evaluation.module_outputs import with_module_outputs
 from steadyear.callbacks.evaluation.tolerance import (
@@ -103,13 +103,8 @@ class RobustnessEvaluation(ClipEvaluation):
         siblings: Sequence[str] = (),
         twin: str | None = None,
     ) -> None:
-        distinct = len(set(budgets)) == len(budgets)
         # A negative budget would only be noticed by the test, when training is over.
-        if not (attacks and budgets and distinct and min(budgets) >= 0):
-            raise ValueError(
-                "RobustnessEvaluation needs at least one attack and distinct budgets >= 0, not "
-                f"{sorted(attacks)} at {list(budgets)}."
-            )
+        check_grid(self, "attack", attacks, "budgets", budgets, least=0)
         check_tolerance(tolerance)
         self.attacks = attacks
         self.tolerance: Tolerance | None = tolerance

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from torch import Tensor
 
-from steadyear.callbacks.records.robustness_table import listed
+from steadyear.callbacks.records.clip_table import ClipTable, listed
 from steadyear.foundation.records import CORRUPTIONS, RecordMetadata
 from steadyear.foundation.task import ClipMeasure, per_clip_error
 
@@ -21,15 +21,13 @@ _AS_ATTACK = {
 
 
 @dataclass
-class CorruptionTable:
-    """Collects corrupted batches and becomes a table.
+class CorruptionTable(ClipTable):
+    """One row per clip, corruption and severity.
 
     Attributes:
-        rows: One mapping per clip, corruption and severity.
         error: Gives the error of each clip.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
     error: ClipMeasure = per_clip_error
 
     def clean(self, index: Tensor, target: Tensor, prediction: Tensor) -> dict[str, list[Any]]:
@@ -71,10 +69,7 @@ class CorruptionTable:
             "corrupted_error": listed(self.error(prediction, target)),
         }
         shared = dict(zip(("corruption", "severity"), condition, strict=True))
-        self.rows += [
-            shared | dict(zip(columns, row, strict=True))
-            for row in zip(*columns.values(), strict=True)
-        ]
+        self.add_rows(shared, columns)
 
     def frame(self, metadata: RecordMetadata) -> pd.DataFrame:
         """The rows of all clips, each clip once, ordered by corruption, severity and clip."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from steadyear.attacks import Attack, AttackResult, l2_norm, linf_norm, prediction_of, snr_db
 from steadyear.callbacks.records.clip_measures import ClipMeasures
+from steadyear.callbacks.records.clip_table import ClipTable, listed
 from steadyear.foundation.records import ROBUSTNESS, RecordMetadata
 
 
@@ -32,15 +32,13 @@ class Condition:
 
 
 @dataclass
-class RobustnessTable:
-    """Collects attacked batches and becomes a table.
+class RobustnessTable(ClipTable):
+    """One row per clip, attack and budget.
 
     Attributes:
-        rows: One mapping per clip, attack and budget.
         measures: How the module measures a clip.
     """
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
     measures: ClipMeasures = field(default_factory=ClipMeasures)
 
     def add(
@@ -94,9 +92,7 @@ class RobustnessTable:
             name: [None] * len(index) if column is None else listed(column)
             for name, column in columns.items()
         }
-        self.rows += [
-            shared | {name: column[i] for name, column in values.items()} for i in range(len(index))
-        ]
+        self.add_rows(shared, values)
 
     def frame(self, metadata: RecordMetadata) -> pd.DataFrame:
         """The rows of all clips, each clip once, ordered by attack, budget and clip."""
@@ -114,9 +110,3 @@ def _snr(waveform: AttackResult | None) -> Tensor | None:
         return None
     clean = waveform.adversarial - waveform.perturbation
     return snr_db(clean.flatten(1), waveform.perturbation.flatten(1))
-
-
-def listed(column: Tensor) -> list[Any]:
-    """One plain value per clip of a column, in double precision."""
-    values = column.detach().cpu()
-    return list((values.double() if values.is_floating_point() else values).tolist())

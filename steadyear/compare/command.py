@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from steadyear.compare.load.find import find_runs
+from steadyear.compare.load.find import add_runs_argument, find_runs
 from steadyear.compare.load.groups import group
 from steadyear.compare.load.runs import read_run
 from steadyear.compare.render.section import SECTIONS
@@ -81,13 +81,7 @@ def main(args: list[str] | None = None) -> None:
         prog="steadyear compare",
         description="Put trained and attacked systems side by side: tables, tests, figures, one page.",
     )
-    parser.add_argument(
-        "runs",
-        nargs="+",
-        type=Path,
-        metavar="RUN",
-        help="a run folder that `steadyear test` has filled, or a parent that is searched for them",
-    )
+    add_runs_argument(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("report"), help="folder to write (default: %(default)s)"
     )

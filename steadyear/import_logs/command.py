@@ -154,11 +154,7 @@ def _facts(path: Path, settings: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        args: Arguments after the command's name; those of the process if ``None``.
-    """
+    """Run the command with the arguments after its name, or with those of the process."""
     parser = argparse.ArgumentParser(
         prog="steadyear import-logs",
         description="Turn the attack logs released with the music-emotion study into run folders, "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from steadyear.compare.load.cells import Cell
-from steadyear.compare.load.find import find_runs
+from steadyear.compare.load.find import add_runs_argument, find_runs
 from steadyear.compare.load.groups import group
 from steadyear.compare.load.runs import read_run
 from steadyear.compare.render.text import WIDTH, format_table
@@ -74,24 +74,14 @@ def terminal_text(found: Matrix, cell: Cell, skipped: Sequence[str] = ()) -> str
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command.
-
-    Args:
-        args: Arguments after the command's name; those of the process if ``None``.
-    """
+    """Run the command with the arguments after its name, or with those of the process."""
     parser = argparse.ArgumentParser(
         prog="steadyear transfer",
         description="Make adversarial examples on every tested run, and test them on all the "
         "others: between systems, and between the seeds of one system. Noise of the same budget is "
         "the control. All networks are held in memory; results do not depend on batch sizes.",
     )
-    parser.add_argument(
-        "runs",
-        nargs="+",
-        type=Path,
-        metavar="RUN",
-        help="a run folder that `steadyear test` has filled, or a parent that is searched for them",
-    )
+    add_runs_argument(parser)
     parser.add_argument(
         "--attack",
         help="name of the attack in the runs' configuration (default: of those that follow a "

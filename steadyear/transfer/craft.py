@@ -158,10 +158,10 @@ def transfer(systems: Sequence[System], cell: Cell) -> pd.DataFrame:
     for number, source in enumerate(systems, 1):
         started = time.monotonic()
         errors = examples.attacked(source, attack_of(source, cell))
-        rows += _rows(examples, source.label, source.seed, errors)
+        rows += _rows(examples, source.label, source.run.seed, errors)
         took = time.monotonic() - started
         print(
-            f"[{number}/{len(systems)}] {source.label}, seed {source.seed}: {took:.0f} s",
+            f"[{number}/{len(systems)}] {source.label}, seed {source.run.seed}: {took:.0f} s",
             flush=True,
         )
     frame = pd.DataFrame(rows)
@@ -177,7 +177,7 @@ def _rows(
                 "source": source,
                 "source_seed": seed,
                 "target": target.label,
-                "target_seed": target.seed,
+                "target_seed": target.run.seed,
                 "clip": clip,
                 "clean_error": clean[clip],
                 "attacked_error": attacked[clip],

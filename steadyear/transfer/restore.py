@@ -42,11 +42,6 @@ class System:
     evaluation: RobustnessEvaluation
     attacks: dict[str, Any]
 
-    @property
-    def seed(self) -> int:
-        """Seed of the training."""
-        return self.run.seed
-
 
 class Rebuild(SteadyEarCLI):
     """The command line of a run, up to the point where it would start."""

@@ -37,16 +37,12 @@ def amount(values: Tensor) -> Tensor:
     return torch.where(values < 0, -values, values)
 
 
-def positive(owner: Transformation, **settings: float) -> None:
-    """Refuse settings that are not above 0.
-
-    Args:
-        owner: Whose settings they are.
-        **settings: The settings by name.
+def positive(owner: Transformation, name: str, value: float) -> float:
+    """The setting ``name`` of ``owner``, checked.
 
     Raises:
-        ValueError: If one is not above 0.
+        ValueError: If it is not above 0.
     """
-    for name, value in settings.items():
-        if not value > 0:
-            raise ValueError(f"{name} of {type(owner).__name__} is above 0, not {value}.")
+    if not value > 0:
+        raise ValueError(f"{name} of {type(owner).__name__} is above 0, not {value}.")
+    return value

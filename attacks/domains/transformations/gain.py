@@ -12,16 +12,12 @@ class Gain(Transformation):
 
     Args:
         db: Gain in dB at a parameter of 1; -1 is as much softer.
-
-    Raises:
-        ValueError: If the gain is not above 0.
     """
 
     parameters = ("gain",)
 
     def __init__(self, db: float = 12.0) -> None:
-        positive(self, db=db)
-        self.db = db
+        self.db = positive(self, "db", db)
 
     def __call__(self, waveform: Tensor, values: Tensor, sample_rate: int) -> Tensor:
         """Scale each clip; see the base class."""

@@ -19,16 +19,12 @@ class LowPass(Transformation):
 
     Args:
         cutoff_hz: Cut-off frequency in Hz, where -3 dB are left, at a parameter of 1.
-
-    Raises:
-        ValueError: If the frequency is not above 0.
     """
 
     parameters = ("low_pass",)
 
     def __init__(self, cutoff_hz: float = 2000.0) -> None:
-        positive(self, cutoff_hz=cutoff_hz)
-        self.cutoff_hz = cutoff_hz
+        self.cutoff_hz = positive(self, "cutoff_hz", cutoff_hz)
 
     def __call__(self, waveform: Tensor, values: Tensor, sample_rate: int) -> Tensor:
         """Filter each clip; see the base class."""

@@ -20,16 +20,12 @@ class Pitch(Transformation):
 
     Args:
         cents: Shift in hundredths of a semitone at a parameter of 1; -1 is as much lower.
-
-    Raises:
-        ValueError: If the shift is not above 0.
     """
 
     parameters = ("pitch",)
 
     def __init__(self, cents: float = 100.0) -> None:
-        positive(self, cents=cents)
-        self.cents = cents
+        self.cents = positive(self, "cents", cents)
 
     def __call__(self, waveform: Tensor, values: Tensor, sample_rate: int) -> Tensor:
         """Shift each clip; see the base class."""

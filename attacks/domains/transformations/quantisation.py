@@ -23,16 +23,12 @@ class SpectralQuantisation(Transformation):
     Args:
         step: Step at a parameter of 1, as a share of the root mean square of 16 neighbouring bins.
             Values below half a step vanish.
-
-    Raises:
-        ValueError: If the step is not above 0.
     """
 
     parameters = ("quantisation",)
 
     def __init__(self, step: float = 2.0) -> None:
-        positive(self, step=step)
-        self.step = step
+        self.step = positive(self, "step", step)
 
     def __call__(self, waveform: Tensor, values: Tensor, sample_rate: int) -> Tensor:
         """Round the spectrum of each clip; see the base class."""

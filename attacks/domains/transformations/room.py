@@ -41,7 +41,7 @@ class Room(Transformation):
         seed: int = 0,
     ) -> None:
         shortest, longest = decay_seconds
-        positive(self, decay_seconds=shortest)
+        positive(self, "decay_seconds", shortest)
         if not shortest <= longest:
             raise ValueError(f"decay_seconds of Room ascend, they are not {decay_seconds}.")
         self.direct_to_reverberant_db = direct_to_reverberant_db

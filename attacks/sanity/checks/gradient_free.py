@@ -13,12 +13,9 @@ from steadyear.attacks.objectives.ranking import ScaleFreeHinge
 from steadyear.attacks.sanity.checks.effort import gain_judge, with_harm
 from steadyear.attacks.sanity.checks.ray_search import RaySearch
 from steadyear.attacks.sanity.protocol.case import Case
-from steadyear.attacks.sanity.protocol.evidence import Sample
-from steadyear.attacks.sanity.protocol.registry import check
-from steadyear.attacks.sanity.protocol.verdict import Finding, graded
+from steadyear.attacks.sanity.protocol.registry import check, share_judge
 
 _QUERIES = 300
-_FLIPS = 128
 
 
 @check(
@@ -47,18 +44,16 @@ def _steady(objective: Objective) -> Objective:
     return ScaleFreeHinge() if isinstance(objective, OutputLoss) else objective
 
 
-def _judge_hard(samples: list[Sample]) -> Finding:
-    worst = max(samples, key=lambda s: s.mean("only"))
-    share = worst.mean("only")
-    says = "of the clips reach the aim by decisions alone, and not by the attack"
-    return Finding(graded(share, 0.01, 0.1), share, says, worst.where)
-
-
 @check(
     18,
     "hard_label",
     "share of clips that only a search by decisions breaks",
-    _judge_hard,
+    share_judge(
+        "only",
+        "of the clips reach the aim by decisions alone, and not by the attack",
+        good=0.01,
+        bad=0.1,
+    ),
     "attack",
     "full",
 )
@@ -67,5 +62,5 @@ def hard_label(case: Case) -> dict[str, Tensor] | None:
     if not case.iterative:
         return None
     a = case.attack
-    rays = RaySearch(a.ball, a.objective, queries=_FLIPS, **a.settings)
+    rays = RaySearch(a.ball, a.objective, **a.settings)
     return {"only": case.run(rays).success & ~case.got.success}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
@@ -57,12 +57,10 @@ def _watched(layers: list[nn.Module]) -> Iterator[set[int]]:
         if module.training:
             called.add(id(module))
 
-    handles = [layer.register_forward_pre_hook(look) for layer in layers]
-    try:
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.enter_context(layer.register_forward_pre_hook(look))
         yield called
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _depends_on_mode(module: nn.Module) -> bool:

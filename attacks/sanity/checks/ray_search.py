@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Unpack
-
 import torch
 from torch import Tensor
 
-from steadyear.attacks.balls import Ball
-from steadyear.attacks.core.attack import Attack, AttackSettings
+from steadyear.attacks.core.attack import Attack
 from steadyear.attacks.core.query import Query
-from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import per_clip
 from steadyear.foundation.random_streams import RandomStreams
 
+_FLIPS = 128  # each costs a forward pass, and ten more where it helped
 _HALVINGS = 10
 _FARTHEST = 64.0  # budgets
 
@@ -27,26 +24,14 @@ class RaySearch(Attack):
 
     Args:
         objective: Says whether the aim is reached; ``None`` stands for ``SquaredError()``.
-        queries: Number of flips; every one costs a forward pass, and ten more where one helped.
     """
-
-    def __init__(
-        self,
-        ball: Ball,
-        objective: Objective | None = None,
-        *,
-        queries: int = 128,
-        **settings: Unpack[AttackSettings],
-    ) -> None:
-        super().__init__(ball, objective, **settings)
-        self.queries = queries
 
     def solve(self, query: Query, rng: RandomStreams) -> Tensor:
         """Flip, and shorten what still reaches the aim."""
         signs = torch.ones_like(query.x)
         length = self._first(query, signs)
         parts, part, values = 1, 0, signs[0].numel()
-        for _ in range(self.queries):
+        for _ in range(_FLIPS):
             other = signs.clone().flatten(1)
             other[:, part * values // parts : (part + 1) * values // parts] *= -1
             other = other.view_as(signs)

@@ -13,7 +13,7 @@ from steadyear.attacks.objectives.multilabel import MultiLabelObjective
 from steadyear.attacks.objectives.regression import RegressionObjective
 from steadyear.attacks.sanity.protocol.case import Case, slack
 from steadyear.attacks.sanity.protocol.evidence import Sample
-from steadyear.attacks.sanity.protocol.registry import check
+from steadyear.attacks.sanity.protocol.registry import check, share_judge
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
 
 _HALF_PRECISION, _FOLDED = 2e-2, 1e-3
@@ -215,18 +215,16 @@ def monotone(case: Case) -> dict[str, Tensor] | None:
     return {"rise": rise, "iterative": torch.full_like(rise, float(case.iterative))}
 
 
-def _judge_silent(samples: list[Sample]) -> Finding:
-    worst = max(samples, key=lambda s: s.mean("silent"))
-    share = worst.mean("silent")
-    says = "of the clips had a worse point on the attack's path than the one handed out"
-    return Finding(graded(share, 0.0, 0.01), share, says, worst.where)
-
-
 @check(
     20,
     "silent_success",
     "share of clips with a worse point on the path",
-    _judge_silent,
+    share_judge(
+        "silent",
+        "of the clips had a worse point on the attack's path than the one handed out",
+        good=0.0,
+        bad=0.01,
+    ),
     "clips",
     needs="no iterative attack whose path could be seen",
 )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from steadyear.attacks.sanity.protocol.case import Case
 from steadyear.attacks.sanity.protocol.evidence import Sample
-from steadyear.attacks.sanity.protocol.verdict import Finding
+from steadyear.attacks.sanity.protocol.verdict import Finding, graded
 
 Level = Literal["free", "full"]
 Scope = Literal["model", "attack", "cell", "clips", "given"]
@@ -84,6 +84,24 @@ def check(
         return measure
 
     return enter
+
+
+def share_judge(name: str, says: str, good: float, bad: float) -> Judge:
+    """A judge of a share of the clips, by the attack and budget where it is largest.
+
+    Args:
+        name: Name of the number whose mean is the share.
+        says: What it is the share of.
+        good: Largest share that passes.
+        bad: Smallest share that fails.
+    """
+
+    def judge(samples: list[Sample]) -> Finding:
+        worst = max(samples, key=lambda s: s.mean(name))
+        share = worst.mean(name)
+        return Finding(graded(share, good, bad), share, says, worst.where)
+
+    return judge
 
 
 def nothing(case: Case) -> None:

@@ -53,11 +53,8 @@ class TRADES(Recipe):
 @contextmanager
 def _recorded_outputs(adversary: Adversary) -> Iterator[list[Any]]:
     outputs: list[Any] = []
-    handle = adversary.module.register_forward_hook(lambda _m, _i, output: outputs.append(output))
-    try:
+    with adversary.module.register_forward_hook(lambda _m, _i, output: outputs.append(output)):
         yield outputs
-    finally:
-        handle.remove()
 
 
 def _first_output(outputs: list[Any], adversary: Adversary) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -32,6 +33,17 @@ def find_runs(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     if not found:
         raise FileNotFoundError("No run folder was given: name at least one.")
     return [found[key] for key in sorted(found)], sorted(set(skipped))
+
+
+def add_runs_argument(parser: ArgumentParser) -> None:
+    """Let a command take the paths of ``find_runs``, as ``runs``."""
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="a run folder that `steadyear test` has filled, or a parent that is searched for them",
+    )
 
 
 def _search(path: Path) -> tuple[list[Path], list[str]]:

@@ -77,20 +77,7 @@ def matrix(table: pa.Table, name: str, width: int, path: Path) -> NDArray[np.flo
 def optional_matrix(
     table: pa.Table, name: str, width: int, path: Path
 ) -> NDArray[np.float64] | None:
-    """Like :func:`matrix`, for a column that may be empty.
-
-    Args:
-        table: The per-clip table.
-        name: Name of a column of lists.
-        width: Expected length of every list.
-        path: File to name in an error.
-
-    Returns:
-        Values, shape (rows, width); ``None`` if every row is null.
-
-    Raises:
-        ValueError: If only some lists are missing, or one has another length.
-    """
+    """Like :func:`matrix`, but ``None`` if every row is null."""
     if table[name].null_count == table.num_rows:
         return None
     return matrix(table, name, width, path)
@@ -99,21 +86,11 @@ def optional_matrix(
 def concept_matrix(
     table: pa.Table, name: str, names: RecordMetadata, path: Path
 ) -> NDArray[np.float64] | None:
-    """Like :func:`optional_matrix`, for the concepts of a system.
+    """Like :func:`optional_matrix`, with one value per concept of ``names``.
 
-    Args:
-        table: The per-clip table.
-        name: Name of a column of lists.
-        names: RecordMetadata of the concepts, and whether they were learned from labels.
-        path: File to name in an error.
-
-    Returns:
-        Values, shape (rows, concepts); ``None`` if every row is null, or the values are units of a
-        bottleneck that were not learned from labels and so are no concepts. A table that does not
-        say is believed to hold such units where their number is not that of the concepts.
-
-    Raises:
-        ValueError: If only some lists are missing, or one has another length.
+    Also ``None`` if the values are units of a bottleneck that were not learned from labels and so are
+    no concepts. A table that does not say is believed to hold such units where their number is not
+    that of the concepts.
     """
     width = len(names.concepts)
     lists = table[name].combine_chunks()

@@ -41,28 +41,14 @@ class Table:
 
 
 def overview_table(summary: Summary) -> Table:
-    """One row per system.
-
-    Args:
-        summary: The comparison.
-
-    Returns:
-        The table.
-    """
+    """One row per system."""
     header, rows = overview(summary)
     colours = tuple(look(position).color for position in range(len(rows)))
     return Table("Overview", overview_caption(summary), header, rows, colours=colours)
 
 
 def grid_table(summary: Summary) -> Table:
-    """The attacked score, one row per attack and budget.
-
-    Args:
-        summary: The comparison.
-
-    Returns:
-        The table.
-    """
+    """The attacked score, one row per attack and budget."""
     header, rows = grid(summary)
     caption = (
         f"{summary.task.score.name} under each attack. Compare inside a row: budgets of different "
@@ -72,14 +58,7 @@ def grid_table(summary: Summary) -> Table:
 
 
 def target_table(summary: Summary) -> Table:
-    """The score of every target, clean and under the headline attack.
-
-    Args:
-        summary: The comparison.
-
-    Returns:
-        The table.
-    """
+    """The score of every target, clean and under the headline attack."""
     rows = []
     for name in summary.systems[0].clean.of_targets:
         row = [name]
@@ -109,14 +88,7 @@ def _pair(system: System) -> list[str]:
 
 
 def concept_table(summary: Summary) -> Table:
-    """Pearson's r, error and change of every concept of every system that has concepts.
-
-    Args:
-        summary: The comparison.
-
-    Returns:
-        The table.
-    """
+    """Pearson's r, error and change of every concept of every system that has concepts."""
     rows = []
     for system in summary.systems:
         attacked = system.attacked.get(summary.headline)
@@ -143,14 +115,7 @@ def concept_table(summary: Summary) -> Table:
 
 
 def strength_table(summary: Summary) -> Table:
-    """What every attack really spent, and how often it succeeded.
-
-    Args:
-        summary: The comparison.
-
-    Returns:
-        The table.
-    """
+    """What every attack really spent, and how often it succeeded."""
     rows = []
     for system in summary.systems:
         for cell, scores in system.attacked.items():
@@ -172,14 +137,7 @@ def strength_table(summary: Summary) -> Table:
 
 
 def run_table(summary: Summary) -> Table:
-    """The run folders that were compared.
-
-    Args:
-        summary: The comparison.
-
-    Returns:
-        The table.
-    """
+    """The run folders that were compared."""
     rows = [
         [system.label, run.title, str(run.seed), *(_fact(run.facts.get(key)) for key in RUN_FACTS)]
         for system in summary.systems
@@ -193,14 +151,7 @@ RUN_FACTS = ("parameters", "epochs", "fit_seconds", "device", "created")
 
 
 def version_table(summary: Summary) -> Table:
-    """Versions of the software behind the runs.
-
-    Args:
-        summary: The comparison.
-
-    Returns:
-        The table.
-    """
+    """Versions of the software behind the runs."""
     found: dict[str, set[str]] = {}
     for system in summary.systems:
         for run in system.group.runs:
