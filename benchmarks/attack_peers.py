@@ -246,28 +246,21 @@ def authors_auto(net: nn.Module, x: Tensor, y: Tensor, within: Budget) -> Tensor
 
 def art_pgd(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
     """PGD of ART, with a start of its own."""
-    evasion = importlib.import_module("art.attacks.evasion")
-    return _art(
-        evasion.ProjectedGradientDescentPyTorch(
-            art_classifier(net, x, nn.CrossEntropyLoss()), norm=_art_norm(within), eps=within.eps,
-            eps_step=within.step, max_iter=within.steps, num_random_init=1, batch_size=len(x),
-            verbose=False,
-        ),
-        x, y, within,
-    )  # fmt: skip
+    return _art_pgd(net, x, y, within, nn.CrossEntropyLoss())
 
 
 def art_bce(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
     """PGD of ART on a classifier with the binary cross-entropy."""
+    return _art_pgd(net, x, y, within, nn.BCEWithLogitsLoss())
+
+
+def _art_pgd(net: nn.Module, x: Tensor, y: Tensor, within: Budget, loss: nn.Module) -> Tensor:
     evasion = importlib.import_module("art.attacks.evasion")
-    return _art(
-        evasion.ProjectedGradientDescentPyTorch(
-            art_classifier(net, x, nn.BCEWithLogitsLoss()), norm=_art_norm(within), eps=within.eps,
-            eps_step=within.step, max_iter=within.steps, num_random_init=1, batch_size=len(x),
-            verbose=False,
-        ),
-        x, y, within,
+    attack = evasion.ProjectedGradientDescentPyTorch(
+        art_classifier(net, x, loss), **_art_settings(x, within), eps_step=within.step,
+        max_iter=within.steps, num_random_init=1,
     )  # fmt: skip
+    return _art(attack, x, y, within)
 
 
 def art_regression(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
@@ -278,13 +271,11 @@ def art_regression(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Bud
         net, loss=nn.MSELoss(), input_shape=tuple(x.shape[1:]), clip_values=(0, 1),
         device_type=_art_device(x),
     )  # fmt: skip
-    return _art(
-        evasion.ProjectedGradientDescent(
-            estimator, norm=_art_norm(within), eps=within.eps, eps_step=within.step,
-            max_iter=within.steps, num_random_init=1, batch_size=len(x), verbose=False,
-        ),
-        x, y, within,
+    attack = evasion.ProjectedGradientDescent(
+        estimator, **_art_settings(x, within), eps_step=within.step, max_iter=within.steps,
+        num_random_init=1,
     )  # fmt: skip
+    return _art(attack, x, y, within)
 
 
 def art_apgd(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
@@ -299,14 +290,11 @@ def art_dlr(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) ->
 
 def _art_apgd(net: nn.Module, x: Tensor, y: Tensor, within: Budget, loss: str) -> Tensor:
     evasion = importlib.import_module("art.attacks.evasion")
-    return _art(
-        evasion.AutoProjectedGradientDescent(
-            art_classifier(net, x, nn.CrossEntropyLoss()), norm=_art_norm(within), eps=within.eps,
-            eps_step=2 * within.eps, max_iter=within.steps, nb_random_init=1, batch_size=len(x),
-            loss_type=loss, verbose=False,
-        ),
-        x, y, within,
+    attack = evasion.AutoProjectedGradientDescent(
+        art_classifier(net, x, nn.CrossEntropyLoss()), **_art_settings(x, within),
+        eps_step=2 * within.eps, max_iter=within.steps, nb_random_init=1, loss_type=loss,
     )  # fmt: skip
+    return _art(attack, x, y, within)
 
 
 def art_classifier(net: nn.Module, x: Tensor, loss: nn.Module) -> Any:
@@ -326,8 +314,9 @@ def _art(attack: Any, x: Tensor, y: Tensor, within: Budget) -> Tensor:
     return torch.from_numpy(found).to(x)
 
 
-def _art_norm(within: Budget) -> float:
-    return math.inf if within.norm == "linf" else 2
+def _art_settings(x: Tensor, within: Budget) -> dict[str, Any]:
+    norm = math.inf if within.norm == "linf" else 2
+    return {"norm": norm, "eps": within.eps, "batch_size": len(x), "verbose": False}
 
 
 def _art_device(x: Tensor) -> str:

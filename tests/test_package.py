@@ -16,19 +16,11 @@ import pytest
 import yaml
 
 from steadyear.foundation.extras import EXTRAS
+from tests.small_runs import FLAGS
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ("attacks", "callbacks", "configs", "datamodules", "lightning_modules", "steadyear")
 DOCUMENTS = ("pyproject.toml", "README.md", "LICENSE")
-SMALL = [
-    "--trainer.max_epochs=1",
-    "--data.init_args.num_clips=[8,4,6]",
-    "--data.init_args.excerpt_seconds=2",
-    "--model.network.init_args.width=0.05",
-    "--callbacks.robustness.budgets=[0.05]",
-    "--trainer.enable_model_summary=false",
-    "--logger.wandb=null",
-]
 
 
 def run(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -133,7 +125,7 @@ main(["fit", *{demo!r}, "--print_config"])
 
 def test_a_study_of_shipped_experiments_runs_anywhere(python, empty):
     experiment = "configs/experiment/demo/a2e.yaml"
-    study = {"systems": {"a2e": experiment}, "seeds": [0], "checkpoint": "last", "flags": SMALL}
+    study = {"systems": {"a2e": experiment}, "seeds": [0], "checkpoint": "last", "flags": FLAGS}
     (empty / "small.yaml").write_text(yaml.safe_dump(study))
     done = run([python, "-m", "steadyear", "study", "small.yaml"], empty, STEADYEAR_CACHE="cache")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -158,7 +150,7 @@ for package in ("attacks", "callbacks", "datamodules", "lightning_modules", "cli
     top = importlib.import_module(f"steadyear.{{package}}")
     for found in pkgutil.walk_packages(top.__path__, f"{{top.__name__}}."):
         importlib.import_module(found.name)
-main(["fit", "--config", "configs/experiment/demo/a2e.yaml", *{SMALL!r}])
+main(["fit", "--config", "configs/experiment/demo/a2e.yaml", *{FLAGS!r}])
 """
     done = run([python_without_extras, "-c", code], empty, STEADYEAR_CACHE="cache")
     assert done.returncode == 0, done.stderr
@@ -167,7 +159,7 @@ main(["fit", "--config", "configs/experiment/demo/a2e.yaml", *{SMALL!r}])
 
 MISSING = [
     ("wandb", ["fit", "--config", "configs/experiment/demo/a2e.yaml"]),
-    ("hub", ["fit", "--config", "configs/experiment/birds_demo/ordinary.yaml", *SMALL[-1:]]),
+    ("hub", ["fit", "--config", "configs/experiment/birds_demo/ordinary.yaml", *FLAGS[-1:]]),
     ("plots", ["compare", "runs"]),
     ("hub", ["data", "birdset", "HSN", "--root", "data"]),
 ]

@@ -116,7 +116,7 @@ def seeded(module_class: Any, *args: Any, **kwargs: Any) -> Any:
     return module_class(*args, **kwargs)
 
 
-def trainer(folder: Path, *callbacks: Any, **settings: Any) -> Trainer:
+def trainer(folder: Path | None, *callbacks: Any, **settings: Any) -> Trainer:
     return Trainer(
         **{
             "accelerator": "cpu",

@@ -19,6 +19,23 @@ BIRDS = ("wren", "robin", "tit", "owl", "crow", "finch", "swift", "dodo")
 POWER = {"noise": 0.2, "fgsm": 2.0, "pgd": 5.0}
 
 
+def attacked_row(clip: int, kind: str, attack: str, budget: float) -> dict[str, Any]:
+    """The columns that say which clip was attacked, how and how much."""
+    return {
+        "clip": f"{clip:03d}.{kind}",
+        "index": int(clip),
+        "attack": attack,
+        "domain": "spectrogram",
+        "norm": "linf",
+        "budget": budget,
+        "achieved_linf": budget,
+        "achieved_l2": budget * 200,
+        "snr_db": None,
+        "success": bool(clip % 2),
+        "gradient_queries": {"noise": 0, "fgsm": 1, "pgd": 40}[attack],
+    }
+
+
 def write_run(
     root: Path,
     system: str = "a2e",
@@ -63,16 +80,8 @@ def write_run(
         if parts:
             shares[..., -1] = moved - clean - shares[..., :-1].sum(axis=2)
         rows += [
-            {
-                "clip": f"{clip:03d}.mp3",
-                "index": int(clip),
-                "attack": attack,
-                "domain": "spectrogram",
-                "norm": "linf",
-                "budget": budget,
-                "achieved_linf": budget,
-                "achieved_l2": budget * 200,
-                "snr_db": None,
+            attacked_row(clip, "mp3", attack, budget)
+            | {
                 "target": target[clip],
                 "clean_prediction": clean[clip],
                 "attacked_prediction": moved[clip],
@@ -81,8 +90,6 @@ def write_run(
                 "attacked_concepts": moved_concepts[clip] if concepts else None,
                 "clean_error": np.abs(clean - target)[clip].mean(),
                 "attacked_error": np.abs(moved - target)[clip].mean(),
-                "success": bool(clip % 2),
-                "gradient_queries": {"noise": 0, "fgsm": 1, "pgd": 40}[attack],
             }
             | ({"contributions": shares[clip].ravel()} if parts else {})
             for clip in draw.permutation(clips)
@@ -143,16 +150,8 @@ def write_bird_run(
         robust = np.minimum(1, np.exp(1 - (errors["attacked"] + 1) / (errors["clean"] + 1)))
         aimed = {"drs": robust**2, "tars": robust / 2}
         rows += [
-            {
-                "clip": f"{clip:03d}.ogg",
-                "index": int(clip),
-                "attack": attack,
-                "domain": "spectrogram",
-                "norm": "linf",
-                "budget": budget,
-                "achieved_linf": budget,
-                "achieved_l2": budget * 200,
-                "snr_db": None,
+            attacked_row(clip, "ogg", attack, budget)
+            | {
                 "target": target[clip],
                 "clean_prediction": clean[clip],
                 "attacked_prediction": moved[clip],
@@ -161,8 +160,6 @@ def write_bird_run(
                 "attacked_concepts": None,
                 "clean_error": errors["clean"][clip],
                 "attacked_error": errors["attacked"][clip],
-                "success": bool(clip % 2),
-                "gradient_queries": {"noise": 0, "fgsm": 1, "pgd": 40}[attack],
             }
             | ({"prs": robust[clip]} if scores else {})
             | {

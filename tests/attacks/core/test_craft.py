@@ -7,26 +7,18 @@ import torch
 from torch import Tensor, nn
 
 from steadyear.attacks import (
-    BIM,
     EOT,
     FGSM,
-    L2,
     PGD,
     CrossEntropy,
     Linf,
     OutputLoss,
     SquaredError,
 )
+from tests.attacks.few_steps import ATTACKS, BALLS
 
-BALLS = pytest.mark.parametrize("ball", [Linf(0.8), L2(3.0)], ids=str)
-ATTACKS = {
-    "pgd": lambda ball: PGD(ball, steps=3),
-    "restarts": lambda ball: PGD(ball, steps=3, restarts=2, keep_best=False),
-    "bim": lambda ball: BIM(ball, steps=3),
-    "fgsm": FGSM,
-    "eot": lambda ball: EOT(PGD(ball, steps=3), samples=2),
-}
-EVERY = pytest.mark.parametrize("make", ATTACKS.values(), ids=ATTACKS)
+MAKE = {**ATTACKS, "eot": lambda ball: EOT(PGD(ball, steps=3), samples=2)}
+EVERY = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 
 
 @pytest.fixture

@@ -27,14 +27,8 @@ from steadyear.attacks import (
 from steadyear.attacks.sanity.protocol.watch import watched
 from steadyear.attacks.signal.memo import OncePerTensor
 from steadyear.foundation.random_streams import RandomStreams
+from tests.attacks.few_steps import ATTACKS, BALLS
 
-BALLS = pytest.mark.parametrize("ball", [Linf(0.8), L2(3.0)], ids=str)
-ATTACKS = {
-    "pgd": lambda ball: PGD(ball, steps=3),
-    "restarts": lambda ball: PGD(ball, steps=3, restarts=2, keep_best=False),
-    "bim": lambda ball: BIM(ball, steps=3),
-    "fgsm": FGSM,
-}
 EVERY = pytest.mark.parametrize("make", ATTACKS.values(), ids=ATTACKS)
 
 

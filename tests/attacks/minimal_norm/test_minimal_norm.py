@@ -7,7 +7,6 @@ import math
 
 import pytest
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from steadyear.attacks import (
@@ -25,6 +24,7 @@ from steadyear.attacks import (
     Unbounded,
     View,
 )
+from tests.attacks.small_classifier import digits, linear
 
 DUAL = {Linf: 1, L2: 2}
 SEARCHES = pytest.mark.parametrize(
@@ -32,36 +32,15 @@ SEARCHES = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def linear() -> tuple[nn.Linear, Tensor, Tensor]:
-    """A linear model, clips, and targets that leave errors of both signs."""
-    torch.manual_seed(4)
-    model, x = nn.Linear(40, 1).double(), torch.randn(6, 40, dtype=torch.float64)
-    errors = torch.tensor([[-2.0], [-1.0], [-0.1], [0.2], [1.5], [3.0]], dtype=torch.float64)
-    return model, x, model(x).detach() - errors
+@pytest.fixture(name="linear")
+def linear_case() -> tuple[nn.Linear, Tensor, Tensor]:
+    return linear()
 
 
-@pytest.fixture(scope="module")
-def digits() -> tuple[nn.Module, Tensor, Tensor]:
-    """A small trained classifier, and 100 test images that it classifies correctly."""
-    data = load_digits()
-    x = torch.tensor(data.images / 16, dtype=torch.float32)[:, None]
-    y = torch.tensor(data.target)
-    torch.manual_seed(0)
-    net = nn.Sequential(
-        nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, 16, 3), nn.ReLU(), nn.Flatten()
-    ).append(nn.Linear(256, 10))
-    optimiser = torch.optim.Adam(net.parameters(), 3e-3)
-    for _ in range(5):
-        for chosen in torch.randperm(1500).split(100):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(net(x[chosen]), y[chosen]).backward()
-            optimiser.step()
-    x, y = x[1500:], y[1500:]
-    net.eval()
-    right = net(x).argmax(1) == y
-    assert right.float().mean() > 0.8
-    return net, x[right][:100], y[right][:100]
+@pytest.fixture(scope="module", name="digits")
+def hundred_digits() -> tuple[nn.Module, Tensor, Tensor]:
+    net, x, y = digits()
+    return net, x[:100], y[:100]
 
 
 def norms(perturbation: Tensor, ball: type) -> Tensor:

@@ -9,12 +9,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from steadyear.attacks import FMN, L1, L2, PGD, AbsoluteError, Linf, SignAdam
 from steadyear.callbacks import RobustnessEvaluation
+from tests.callbacks import foreign_modules as foreign
 
 
 class Linear(LightningModule):
@@ -46,15 +47,7 @@ def evaluate(folder, *names):
     x = torch.randn(12, 1, 2, 3, generator=generator)
     data = DataLoader(TensorDataset(x, torch.randn(12, 2, generator=generator)), batch_size=5)
     callback = RobustnessEvaluation({name: ATTACKS[name]() for name in names}, [0.1, 0.3])
-    trainer = Trainer(
-        default_root_dir=folder,
-        callbacks=[callback],
-        inference_mode=False,
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = foreign.trainer(folder, callback)
     trainer.test(Linear(), data, verbose=False)
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return folder / "robustness.parquet", figures

@@ -22,18 +22,14 @@ from steadyear.attacks import (
 from steadyear.callbacks import RobustnessEvaluation
 from steadyear.lightning_modules import AsymmetricLoss, MultiLabelModule
 from tests.callbacks import foreign_modules as foreign
+from tests.callbacks.own_modules import LinearHead
 
 CLIPS, CLASSES = 33, 5
 BUDGETS = [0.0, 0.4]
 
 
-class Linear(nn.Module):
-    def __init__(self, embedding_dim):
-        super().__init__()
-        self.layer = nn.Linear(embedding_dim, CLASSES)
-
-    def forward(self, embedding):
-        return self.layer(embedding), None
+def head(embedding_dim):
+    return LinearHead(embedding_dim, CLASSES)
 
 
 class Wanted(MultiLabelObjective):
@@ -59,7 +55,7 @@ def module():
     torch.manual_seed(5)
     network = nn.Sequential(nn.Flatten(), nn.Linear(6, 7), nn.Tanh())
     network.embedding_dim = 7
-    return MultiLabelModule(network, Linear)
+    return MultiLabelModule(network, head)
 
 
 @pytest.fixture(scope="module")

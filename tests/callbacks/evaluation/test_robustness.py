@@ -18,8 +18,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from steadyear.attacks import FGSM, L2, PGD, EmbeddingDissimilarity, Linf, Noise, View
 from steadyear.callbacks import BatchKeys, RobustnessEvaluation
-from steadyear.lightning_modules import A2M2E, LogMel, RegressionModule
+from steadyear.lightning_modules import A2M2E, RegressionModule
 from tests.callbacks import foreign_modules as foreign
+from tests.callbacks.own_modules import waveform_module
 
 BUDGETS = [0.3, 0.1]
 CELLS = [(name, budget) for name in ("noise", "fgsm", "pgd") for budget in sorted(BUDGETS)]
@@ -298,14 +299,6 @@ def test_classes_are_scored_by_their_error_rate(tmp_path):
     assert trainer.callback_metrics["test/pgd@1/error"].item() > wrong.mean().item()
 
 
-def waveforms():
-    torch.manual_seed(5)
-    frontend = LogMel(64, 32, 8, sample_rate=800, mean=-30.0, std=20.0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(8 * 11, 6), nn.Tanh())
-    network.embedding_dim = 6
-    return RegressionModule(network, lambda dim: A2M2E(dim, 2, 3), frontend, concept_weight=0.5)
-
-
 class Waves(Data):
     def __init__(self, batch_size=8):
         super().__init__(batch_size)
@@ -320,7 +313,7 @@ class Waves(Data):
 def test_waveforms_have_a_signal_to_noise_ratio_and_spectrograms_have_none(tmp_path):
     inner = FGSM(Linf(), view=View(perturb_at="frontend"))
     callback = RobustnessEvaluation({"wave": FGSM(L2()), "inner": inner}, [0.02])
-    table, trainer = evaluate(tmp_path, Waves(), callback, waveforms())
+    table, trainer = evaluate(tmp_path, Waves(), callback, waveform_module(800))
     wave, inner = table[table["attack"] == "wave"], table[table["attack"] == "inner"]
     assert set(zip(table["domain"], table["norm"], strict=True)) == {
         ("waveform", "l2"),

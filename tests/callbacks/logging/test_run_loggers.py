@@ -15,14 +15,13 @@ import torch
 import wandb
 import yaml
 from lightning.pytorch import LightningDataModule
-from torch import nn
 from torch.utils.data import DataLoader
 
 from steadyear.attacks import FGSM, Linf, View
 from steadyear.callbacks import RobustnessEvaluation, RunCSVLogger, RunRecord, RunWandbLogger
 from steadyear.callbacks.logging.run_loggers import logged_in
-from steadyear.lightning_modules import A2M2E, LogMel, RegressionModule
 from tests.callbacks import foreign_modules as foreign
+from tests.callbacks.own_modules import waveform_module
 from tests.callbacks.wandb_file import OfflineRun
 
 
@@ -151,14 +150,6 @@ class Data(LightningDataModule):
     train_dataloader = val_dataloader = test_dataloader = loader
 
 
-def waveforms():
-    torch.manual_seed(5)
-    frontend = LogMel(64, 32, 8, sample_rate=8000, mean=-30.0, std=20.0)
-    network = nn.Sequential(nn.Flatten(), nn.Linear(8 * 11, 6), nn.Tanh())
-    network.embedding_dim = 6
-    return RegressionModule(network, lambda dim: A2M2E(dim, 2, 3), frontend, concept_weight=0.5)
-
-
 def test_wandb_offline_holds_the_whole_run(no_account, tmp_path):
     config = {"experiment": "demo/a2e", "run": "seed0", "data": {"batch_size": 2}}
     parser = SimpleNamespace(dump=lambda config, skip_none: yaml.safe_dump(config))
@@ -172,7 +163,7 @@ def test_wandb_offline_holds_the_whole_run(no_account, tmp_path):
         logger=logger,
     )
     folder.mkdir()
-    module = waveforms()
+    module = waveform_module(8000)
     try:
         trainer.fit(module, Data())
         trainer.test(module, Data(), verbose=False)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from steadyear.callbacks import PrototypePush
 from steadyear.callbacks.prototypes.push import push_prototypes
 from steadyear.lightning_modules import A2E, AudioProtoPNetHead, MultiLabelModule
+from tests.callbacks import foreign_modules as foreign
 
 CLASSES, PER_CLASS, CHANNELS = 3, 2, 6
 
@@ -124,15 +125,7 @@ class AtValidation(Callback):
 
 
 def fit(callbacks: list[Callback], module: MultiLabelModule, epochs: int) -> None:
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        callbacks=callbacks,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = foreign.trainer(None, *callbacks, max_epochs=epochs, inference_mode=True)
     trainer.fit(module, datamodule=Birds())
 
 

@@ -22,17 +22,13 @@ from steadyear.lightning_modules import (
     RegressionModule,
 )
 from tests.callbacks import foreign_modules as foreign
+from tests.callbacks.own_modules import LinearHead
 
 CLIPS, TARGETS, UNITS = 6, 3, 4
 
 
-class Linear(nn.Module):
-    def __init__(self, embedding_dim):
-        super().__init__()
-        self.layer = nn.Linear(embedding_dim, TARGETS)
-
-    def forward(self, embedding):
-        return self.layer(embedding), None
+def head(embedding_dim):
+    return LinearHead(embedding_dim, TARGETS)
 
 
 def network():
@@ -55,7 +51,7 @@ def meaning(folder, module, attacks=None, budgets=(0.1,)):
 
 
 def test_multilabel_modules_and_decibels(tmp_path):
-    found = meaning(tmp_path, MultiLabelModule(network(), Linear, frontend=BirdSetLogMel()))
+    found = meaning(tmp_path, MultiLabelModule(network(), head, frontend=BirdSetLogMel()))
     assert found["task"] == "multilabel"
     assert found["z_unit_db"] == pytest.approx(4.569)
     assert "supervised_concepts" not in found
@@ -71,7 +67,7 @@ def printed(folder, module, monkeypatch, attacks, budgets):
 
 
 def test_budgets_in_decibels_stand_in_the_printed_table(tmp_path, monkeypatch):
-    module = MultiLabelModule(network(), Linear, frontend=BirdSetLogMel())
+    module = MultiLabelModule(network(), head, frontend=BirdSetLogMel())
     attacks = {"fgsm": FGSM(Linf()), "noise": Noise(Linf())}
     header, rows = printed(tmp_path / "a", module, monkeypatch, attacks, [0.001, 0.1])
     assert header.split()[:3] == ["budget", "in", "dB"]
@@ -87,7 +83,7 @@ def test_budgets_in_decibels_stand_in_the_printed_table(tmp_path, monkeypatch):
     assert "worst@0.1" not in rows
     assert rows["worst(fgsm+noise)@0.1"] == "0.46"
 
-    module = MultiLabelModule(network(), Linear)
+    module = MultiLabelModule(network(), head)
     header, _ = printed(tmp_path / "c", module, monkeypatch, attacks, [0.1])
     assert "dB" not in header
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from steadyear.callbacks import WarmPhase
+from tests.callbacks import foreign_modules as foreign
 
 
 class Model(LightningModule):
@@ -46,15 +47,7 @@ class Watch(Callback):
 
 def fit(phase: WarmPhase, module: Model, epochs: int = 3) -> tuple[Watch, Trainer]:
     watch = Watch(module)
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=epochs,
-        callbacks=[phase, watch],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    trainer = foreign.trainer(None, phase, watch, max_epochs=epochs, inference_mode=True)
     trainer.fit(module, DataLoader(torch.randn(8, 3), batch_size=4))
     return watch, trainer
 

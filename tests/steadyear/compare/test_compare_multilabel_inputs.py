@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from lightning import LightningDataModule, Trainer
+from lightning import LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -17,6 +17,7 @@ from steadyear.attacks import PGD, Linf, OutputLoss
 from steadyear.callbacks import RobustnessEvaluation
 from steadyear.compare import compare
 from steadyear.lightning_modules import AsymmetricLoss, BirdSetLogMel, MultiLabelModule
+from tests.callbacks import foreign_modules as foreign
 from tests.steadyear.bird_comparisons import STRONGEST, numbers
 from tests.steadyear.compare_runs import BIRDS, write_bird_run, write_facts, write_run
 
@@ -124,16 +125,7 @@ def test_tables_are_read_as_the_evaluation_writes_them(tmp_path: Path) -> None:
     network.embedding_dim = 7
     folder = tmp_path / "runs" / "convnext"
     attack = PGD(Linf(), OutputLoss(AsymmetricLoss(reduction="clip")), steps=2)
-    trainer = Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        inference_mode=False,
-        default_root_dir=folder,
-        callbacks=[RobustnessEvaluation({"pgd": attack}, [0.1])],
-    )
+    trainer = foreign.trainer(folder, RobustnessEvaluation({"pgd": attack}, [0.1]))
     trainer.test(MultiLabelModule(network, Head, frontend=BirdSetLogMel()), Birds(), verbose=False)
     write_facts(folder, "birds", "convnext", 0)
     summary = numbers(tmp_path / "runs")

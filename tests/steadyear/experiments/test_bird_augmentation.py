@@ -23,6 +23,7 @@ from steadyear.datamodules.transforms.augmentation import (
     PerClip,
     SpectrogramMasking,
 )
+from tests.small_runs import working_in
 from tests.steadyear.bird_data import RATE, write_birdset
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -108,10 +109,7 @@ class Program(SteadyEarCLI):
 def trained(tmp_path_factory):
     """The program after a short training on a data set in miniature."""
     folder = tmp_path_factory.mktemp("augmented")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("STEADYEAR_CACHE", str(folder / "cache"))
-        patch.setattr("logging.raiseExceptions", False)
+    with working_in(folder):
         codes = [f"bird{i:02}" for i in range(21)]
         write_birdset(folder / "data" / "birdset" / "HSN", "HSN", codes, 63, 2)
         noise = folder / "data" / "birdset" / "dcase18" / "unpacked"

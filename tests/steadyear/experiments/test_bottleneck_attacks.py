@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from steadyear.__main__ import main
+from tests.small_runs import working_in
 
 ROOT = Path(__file__).resolve().parents[3]
 ATTACKS = ROOT / "configs/callbacks/bottleneck_attacks.yaml"
@@ -37,10 +38,7 @@ def table(tmp_path_factory) -> pd.DataFrame:
     demo = str(ROOT / "configs/experiment/demo/a2m2e.yaml")
     files = (demo, "attacks.yaml", "tiny.yaml")
     arguments = [flag for file in files for flag in ("--config", file)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("STEADYEAR_CACHE", str(folder / "cache"))
-        patch.setattr("logging.raiseExceptions", False)
+    with working_in(folder):
         main(["fit", *arguments])
         main(["test", *arguments])
     return pd.read_parquet(folder / "runs/demo/a2m2e/seed0/robustness.parquet")

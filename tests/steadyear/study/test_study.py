@@ -12,17 +12,9 @@ import yaml
 from steadyear.__main__ import main
 from steadyear.study.jobs import Job, report_failure, run_jobs
 from steadyear.study.plan import read_study, study_runs
+from tests.small_runs import FLAGS
 
 EXPERIMENT = Path(__file__).resolve().parents[3] / "configs" / "experiment" / "demo" / "a2e.yaml"
-FLAGS = [
-    "--trainer.max_epochs=1",
-    "--data.init_args.num_clips=[8,4,6]",
-    "--data.init_args.excerpt_seconds=2",
-    "--model.network.init_args.width=0.05",
-    "--callbacks.robustness.budgets=[0.05]",
-    "--trainer.enable_model_summary=false",
-    "--logger.wandb=null",
-]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from steadyear.transfer.choice import attack_of, choose
 from steadyear.transfer.command import run_transfer
 from steadyear.transfer.matrix import CONTROL, ITSELF, matrix
 from steadyear.transfer.restore import restore
+from tests.small_runs import working_in
 
 DEMO = Path(__file__).resolve().parents[3] / "configs" / "experiment" / "demo"
 TINY = {
@@ -37,10 +38,7 @@ RUNS = (("a2e", 0), ("a2e", 1), ("a2m2e", 0))
 def trained(tmp_path_factory):
     """Two seeds of one system and one of another, tested, and then moved elsewhere."""
     folder = tmp_path_factory.mktemp("transfer")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("STEADYEAR_CACHE", str(folder / "cache"))
-        patch.setattr("logging.raiseExceptions", False)
+    with working_in(folder):
         Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
         for system, seed in RUNS:
             arguments = ["--config", str(DEMO / f"{system}.yaml"), "--config", "tiny.yaml"]
