@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -113,12 +114,8 @@ def cross_entropy(prediction: Tensor, target: Tensor) -> Tensor:
 def foolbox_pgd(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
     """PGD of foolbox by its ``run``, with the loss in a subclass, as its documentation advises."""
     foolbox, ep = importlib.import_module("foolbox"), importlib.import_module("eagerpy")
-    base = foolbox.attacks.LinfPGD if within.norm == "linf" else foolbox.attacks.L2PGD
 
-    class Attack(base):  # type: ignore[misc, valid-type]
-        def get_random_start(self, x0: Any, epsilon: float) -> Any:
-            return x0 + ep.astensor(within.start)
-
+    class Attack(_foolbox_from_start(within)):  # type: ignore[misc]
         def get_loss_fn(self, model: Any, labels: Any) -> Callable[[Any], Any]:
             return lambda inputs: ep.astensor(loss(model(inputs).raw, y).sum())
 
@@ -130,17 +127,24 @@ def foolbox_pgd(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget
     return found
 
 
-def foolbox_call(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
-    """PGD of foolbox by its public call, which knows classes only."""
+def _foolbox_from_start(within: Budget) -> Any:
     foolbox, ep = importlib.import_module("foolbox"), importlib.import_module("eagerpy")
     base = foolbox.attacks.LinfPGD if within.norm == "linf" else foolbox.attacks.L2PGD
 
-    class Attack(base):  # type: ignore[misc, valid-type]
+    class FromStart(base):  # type: ignore[misc, valid-type]
         def get_random_start(self, x0: Any, epsilon: float) -> Any:
             return x0 + ep.astensor(within.start)
 
+    return FromStart
+
+
+def foolbox_call(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
+    """PGD of foolbox by its public call, which knows classes only."""
+    foolbox = importlib.import_module("foolbox")
+
     model = foolbox.PyTorchModel(net, bounds=(0, 1), device=x.device)
-    attack = Attack(rel_stepsize=within.step / within.eps, steps=within.steps)
+    make = _foolbox_from_start(within)
+    attack = make(rel_stepsize=within.step / within.eps, steps=within.steps)
     found: Tensor = attack(model, x, y, epsilons=within.eps)[1]
     return found
 
@@ -201,24 +205,22 @@ def torchattacks_pgd(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: B
     return found
 
 
-def torchattacks_apgd(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
-    """APGD of torchattacks with the cross-entropy."""
-    return _torchattacks_apgd(net, x, y, within, "ce")
-
-
-def torchattacks_dlr(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
-    """APGD of torchattacks with the difference of logits ratio."""
-    return _torchattacks_apgd(net, x, y, within, "dlr")
-
-
-def _torchattacks_apgd(net: nn.Module, x: Tensor, y: Tensor, within: Budget, loss: str) -> Tensor:
+def _torchattacks_apgd(
+    kind: str, net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget
+) -> Tensor:
     torchattacks = importlib.import_module("torchattacks")
     attack = torchattacks.APGD(
         net, norm=_capital(within.norm), eps=within.eps, steps=within.steps, n_restarts=1,
-        seed=within.seed, loss=loss,
+        seed=within.seed, loss=kind,
     )  # fmt: skip
     found: Tensor = attack(x, y)
     return found
+
+
+torchattacks_apgd = partial(_torchattacks_apgd, "ce")
+"""APGD of torchattacks with the cross-entropy."""
+torchattacks_dlr = partial(_torchattacks_apgd, "dlr")
+"""APGD of torchattacks with the difference of logits ratio."""
 
 
 def torchattacks_auto(net: nn.Module, x: Tensor, y: Tensor, within: Budget) -> Tensor:
@@ -278,23 +280,21 @@ def art_regression(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Bud
     return _art(attack, x, y, within)
 
 
-def art_apgd(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
-    """APGD of ART with the cross-entropy."""
-    return _art_apgd(net, x, y, within, "cross_entropy")
-
-
-def art_dlr(net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget) -> Tensor:
-    """APGD of ART with the difference of logits ratio."""
-    return _art_apgd(net, x, y, within, "difference_logits_ratio")
-
-
-def _art_apgd(net: nn.Module, x: Tensor, y: Tensor, within: Budget, loss: str) -> Tensor:
+def _art_apgd(
+    kind: str, net: nn.Module, x: Tensor, y: Tensor, loss: Loss, within: Budget
+) -> Tensor:
     evasion = importlib.import_module("art.attacks.evasion")
     attack = evasion.AutoProjectedGradientDescent(
         art_classifier(net, x, nn.CrossEntropyLoss()), **_art_settings(x, within),
-        eps_step=2 * within.eps, max_iter=within.steps, nb_random_init=1, loss_type=loss,
+        eps_step=2 * within.eps, max_iter=within.steps, nb_random_init=1, loss_type=kind,
     )  # fmt: skip
     return _art(attack, x, y, within)
+
+
+art_apgd = partial(_art_apgd, "cross_entropy")
+"""APGD of ART with the cross-entropy."""
+art_dlr = partial(_art_apgd, "difference_logits_ratio")
+"""APGD of ART with the difference of logits ratio."""
 
 
 def art_classifier(net: nn.Module, x: Tensor, loss: nn.Module) -> Any:

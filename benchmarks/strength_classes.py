@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import attack_peers as peers
+import strength_runs as strength
 import torch
 import torch.nn.functional as F
 from attack_report import Report, Row
@@ -18,16 +19,7 @@ from attack_tasks import (
     shuffled,
     trained,
 )
-from strength_runs import (
-    Attacker,
-    Extent,
-    check,
-    our_apgd,
-    our_ensemble,
-    our_pgd,
-    run,
-    theirs,
-)
+from strength_runs import Attacker, Extent
 from torch import Tensor, nn
 
 from steadyear.attacks import (
@@ -42,7 +34,7 @@ ClassRow = tuple[str, str, Attacker]  # library, kind, attack
 
 def class_attacks(found: dict[str, str], extent: Extent) -> Iterator[ClassRow]:
     """Attacks that are compared, by kind."""
-    yield "ours", "PGD", our_pgd(CrossEntropy())
+    yield "ours", "PGD", strength.our_pgd(CrossEntropy())
     for name, attack in (
         ("foolbox", peers.foolbox_pgd),
         ("torchattacks", peers.torchattacks_pgd),
@@ -51,17 +43,17 @@ def class_attacks(found: dict[str, str], extent: Extent) -> Iterator[ClassRow]:
         ("SecML-Torch", peers.secml_pgd),
     ):
         if name in found:
-            yield name, "PGD", theirs(attack)
-    yield "ours", "APGD CE", our_apgd(CrossEntropy())
-    yield "ours", "APGD DLR", our_apgd(DLR())
+            yield name, "PGD", strength.theirs(attack)
+    yield "ours", "APGD CE", strength.our_apgd(CrossEntropy())
+    yield "ours", "APGD DLR", strength.our_apgd(DLR())
     for name, ce, dlr in (
         ("torchattacks", peers.torchattacks_apgd, peers.torchattacks_dlr),
         ("ART", peers.art_apgd, peers.art_dlr),
     ):
         if name in found:
-            yield name, "APGD CE", theirs(ce)
-            yield name, "APGD DLR", theirs(dlr)
-    yield "ours", "ensemble", our_ensemble("multiclass", "success", extent)
+            yield name, "APGD CE", strength.theirs(ce)
+            yield name, "APGD DLR", strength.theirs(dlr)
+    yield "ours", "ensemble", strength.our_ensemble("multiclass", "success", extent)
     if "AutoAttack" in found:
         yield "AutoAttack", "ensemble", peers.authors_auto
     if "torchattacks" in found:
@@ -79,7 +71,7 @@ def compare_classes(
         steps = extent.few if kind == "PGD" else extent.many
         seeds = range(extent.repeats if kind == "ensemble" else extent.starts)
         withins = [peers.budget(norm, eps, steps, task.x, seed) for seed in seeds]
-        results = [run(attacker, task, within) for within in withins]
+        results = [strength.run(attacker, task, within) for within in withins]
         row: dict[str, Any] = {"attack": f"{kind}, {library}"}
         errors = [result.clips for result in results if isinstance(result.clips, str)]
         if errors:
@@ -87,7 +79,7 @@ def compare_classes(
             continue
         robust = [100 * _right(task, result.clips).mean().item() for result in results]
         accuracy[library, kind] = sum(robust) / len(robust)
-        place = check(results[0].clips, task, withins[0])
+        place = strength.check(results[0].clips, task, withins[0])
         table.append(row | {"robust %": accuracy[library, kind], **results[0].costs, "ball": place})
     report.table(title, table)
     for (library, kind), value in accuracy.items():

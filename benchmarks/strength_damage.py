@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import attack_peers as peers
+import strength_runs as strength
 import torch
 import torch.nn.functional as F
 from attack_peers import Budget, Loss
@@ -20,18 +21,7 @@ from attack_tasks import (
     rated,
     trained,
 )
-from strength_runs import (
-    Attacker,
-    Extent,
-    Found,
-    PeerAttack,
-    check,
-    our_apgd,
-    our_ensemble,
-    our_pgd,
-    run,
-    theirs,
-)
+from strength_runs import Attacker, Extent, Found, PeerAttack
 from torch import Tensor, nn
 
 from steadyear.attacks import (
@@ -135,12 +125,12 @@ def free_peers(found: dict[str, str]) -> dict[str, PeerAttack]:
 def fixed_peers(found: dict[str, str], regression: bool) -> dict[str, Attacker]:
     """Attacks of libraries that know classes only, given our targets as they are."""
     named: dict[str, Attacker] = {
-        "foolbox call": theirs(peers.foolbox_call),
-        "torchattacks PGD": theirs(peers.torchattacks_pgd),
-        "torchattacks APGD": theirs(peers.torchattacks_apgd),
+        "foolbox call": strength.theirs(peers.foolbox_call),
+        "torchattacks PGD": strength.theirs(peers.torchattacks_pgd),
+        "torchattacks APGD": strength.theirs(peers.torchattacks_apgd),
         "torchattacks AutoAttack": peers.torchattacks_auto,
-        "ART PGD": theirs(peers.art_regression if regression else peers.art_bce),
-        "ART APGD": theirs(peers.art_apgd),
+        "ART PGD": strength.theirs(peers.art_regression if regression else peers.art_bce),
+        "ART APGD": strength.theirs(peers.art_apgd),
         "AutoAttack": peers.authors_auto,
     }
     return {name: attack for name, attack in named.items() if name.split()[0] in found}
@@ -149,15 +139,15 @@ def fixed_peers(found: dict[str, str], regression: bool) -> dict[str, Attacker]:
 def damage_attacks(damage: Damage, found: dict[str, str]) -> dict[str, Attacker | Found]:
     """PGD of all libraries, with the usual loss and with our objective, and our APGD."""
     rows: dict[str, Attacker | Found] = {
-        "ours PGD": our_pgd(damage.objective),
-        "ours APGD": our_apgd(damage.objective),
+        "ours PGD": strength.our_pgd(damage.objective),
+        "ours APGD": strength.our_apgd(damage.objective),
     }
     for name, attack in free_peers(found).items():
-        rows[f"{name} PGD, {damage.usual}"] = theirs(attack, damage.loss)
+        rows[f"{name} PGD, {damage.usual}"] = strength.theirs(attack, damage.loss)
         if damage.ours:
-            rows[f"{name} PGD, our objective"] = theirs(attack, damage.objective)
+            rows[f"{name} PGD, our objective"] = strength.theirs(attack, damage.objective)
     if "torchattacks" in found:
-        rows["torchattacks PGD, its CE"] = theirs(peers.torchattacks_pgd)
+        rows["torchattacks PGD, its CE"] = strength.theirs(peers.torchattacks_pgd)
     return rows
 
 
@@ -170,7 +160,7 @@ def judge(
     table: list[Row] = []
     most = {True: -math.inf, False: -math.inf}
     for name, attacker in rows.items():
-        result = attacker if isinstance(attacker, Found) else run(attacker, task, within)
+        result = attacker if isinstance(attacker, Found) else strength.run(attacker, task, within)
         if isinstance(result.clips, str):
             table.append({"attack": name, damage.name: result.clips})
             continue
@@ -178,7 +168,7 @@ def judge(
             value = damage.figure(clean, task.net(result.clips), task.y)
         mine = name.startswith("ours")
         most[mine] = max(most[mine], value)
-        place = check(result.clips, task, within)
+        place = strength.check(result.clips, task, within)
         table.append({"attack": name, damage.name: value, **result.costs, "ball": place})
     title = f"{task.name}, {within.norm} {within.eps:g}, {within.steps} steps: {damage.name}"
     report.table(title, table)
@@ -212,7 +202,7 @@ def with_restarts(
     Of all starts the one with the largest objective is kept. One library's PGD is enough: with the
     same start, step and loss, it is the same in all of them.
     """
-    ours = run(ensemble, task, within)
+    ours = strength.run(ensemble, task, within)
     starts = max(1, math.ceil(ours.costs["gradients"] / within.steps))
     rows: dict[str, Attacker | Found] = {"ours AudioAutoAttack": ours}
     losses = {damage.usual: damage.loss}
@@ -220,7 +210,7 @@ def with_restarts(
         losses["our objective"] = damage.objective
     for library, attack in list(free_peers(found).items())[:1]:
         for name, loss in losses.items():
-            again = restarted(theirs(attack, loss), damage.objective, starts)
+            again = restarted(strength.theirs(attack, loss), damage.objective, starts)
             rows[f"{library} PGD, {name}, {starts} starts"] = again
     return rows
 
@@ -233,7 +223,7 @@ def misfits(
         clean = task.net(task.x)
     table: list[Row] = []
     for name, attacker in rows.items():
-        clips = run(attacker, task, within).clips
+        clips = strength.run(attacker, task, within).clips
         if isinstance(clips, str):
             table.append({"attack": name, damage.name: clips})
             continue
@@ -276,7 +266,7 @@ def part_b(report: Report, found: dict[str, str], extent: Extent) -> None:
     tasks = damage_tasks("regression", OUTPUTS, rated, F.mse_loss, AbsoluteError(), extent)
     for task in tasks:
         compare_damage(report, task, REGRESSION, found, extent)
-        ensemble = our_ensemble("regression", "damage", extent)
+        ensemble = strength.our_ensemble("regression", "damage", extent)
         judge_ensemble(report, task, 0.03, REGRESSION[0], ensemble, found, extent)
     within = peers.budget("linf", 0.03, extent.few, tasks[0].x)
     misfits(report, tasks[0], within, REGRESSION[0], fixed_peers(found, regression=True))
@@ -288,12 +278,12 @@ def part_c(report: Report, found: dict[str, str], extent: Extent) -> None:
     tasks = damage_tasks("multi-label", LABELS, labelled, loss, OutputLoss(), extent)
     for task in tasks:
         compare_damage(report, task, MULTILABEL, found, extent)
-        ensemble = our_ensemble("multilabel", "damage", extent)
+        ensemble = strength.our_ensemble("multilabel", "damage", extent)
         judge_ensemble(report, task, 0.03, MULTILABEL[0], ensemble, found, extent)
         # How many break, is counted from what the model itself says.
         with torch.no_grad():
             task = replace(task, y=(task.net(task.x) > 0).float())
-        ensemble = our_ensemble("multilabel", "success", extent)
+        ensemble = strength.our_ensemble("multilabel", "success", extent)
         judge_ensemble(report, task, 0.01, FLIPS, ensemble, found, extent)
     within = peers.budget("linf", 0.03, extent.few, tasks[0].x)
     misfits(report, tasks[0], within, MULTILABEL[0], fixed_peers(found, regression=False))

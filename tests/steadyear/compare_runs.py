@@ -19,8 +19,16 @@ BIRDS = ("wren", "robin", "tit", "owl", "crow", "finch", "swift", "dodo")
 POWER = {"noise": 0.2, "fgsm": 2.0, "pgd": 5.0}
 
 
-def attacked_row(clip: int, kind: str, attack: str, budget: float) -> dict[str, Any]:
-    """The columns that say which clip was attacked, how and how much."""
+def attacked_row(
+    clip: int,
+    kind: str,
+    attack: str,
+    budget: float,
+    target: np.ndarray,
+    clean: np.ndarray,
+    moved: np.ndarray,
+) -> dict[str, Any]:
+    """The columns of an attacked clip that all tasks have; no concepts."""
     return {
         "clip": f"{clip:03d}.{kind}",
         "index": int(clip),
@@ -31,6 +39,12 @@ def attacked_row(clip: int, kind: str, attack: str, budget: float) -> dict[str, 
         "achieved_linf": budget,
         "achieved_l2": budget * 200,
         "snr_db": None,
+        "target": target[clip],
+        "clean_prediction": clean[clip],
+        "attacked_prediction": moved[clip],
+        "target_concepts": None,
+        "clean_concepts": None,
+        "attacked_concepts": None,
         "success": bool(clip % 2),
         "gradient_queries": {"noise": 0, "fgsm": 1, "pgd": 40}[attack],
     }
@@ -80,17 +94,20 @@ def write_run(
         if parts:
             shares[..., -1] = moved - clean - shares[..., :-1].sum(axis=2)
         rows += [
-            attacked_row(clip, "mp3", attack, budget)
+            attacked_row(clip, "mp3", attack, budget, target, clean, moved)
             | {
-                "target": target[clip],
-                "clean_prediction": clean[clip],
-                "attacked_prediction": moved[clip],
-                "target_concepts": true_concepts[clip] if concepts else None,
-                "clean_concepts": clean_concepts[clip] if concepts else None,
-                "attacked_concepts": moved_concepts[clip] if concepts else None,
                 "clean_error": np.abs(clean - target)[clip].mean(),
                 "attacked_error": np.abs(moved - target)[clip].mean(),
             }
+            | (
+                {
+                    "target_concepts": true_concepts[clip],
+                    "clean_concepts": clean_concepts[clip],
+                    "attacked_concepts": moved_concepts[clip],
+                }
+                if concepts
+                else {}
+            )
             | ({"contributions": shares[clip].ravel()} if parts else {})
             for clip in draw.permutation(clips)
         ]
@@ -150,14 +167,8 @@ def write_bird_run(
         robust = np.minimum(1, np.exp(1 - (errors["attacked"] + 1) / (errors["clean"] + 1)))
         aimed = {"drs": robust**2, "tars": robust / 2}
         rows += [
-            attacked_row(clip, "ogg", attack, budget)
+            attacked_row(clip, "ogg", attack, budget, target, clean, moved)
             | {
-                "target": target[clip],
-                "clean_prediction": clean[clip],
-                "attacked_prediction": moved[clip],
-                "target_concepts": None,
-                "clean_concepts": None,
-                "attacked_concepts": None,
                 "clean_error": errors["clean"][clip],
                 "attacked_error": errors["attacked"][clip],
             }

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from steadyear.attacks import (
     BIM,
     FGSM,
-    L2,
     PGD,
     AbsoluteError,
     Linf,
@@ -20,9 +19,8 @@ from steadyear.attacks import (
     RandomStreams,
     SquaredError,
 )
+from tests.attacks.norm_balls import BALLS, DUAL
 
-DUAL = {Linf: 1, L2: 2}
-BALLS = pytest.mark.parametrize("ball", [Linf, L2])
 EPS = 0.03
 
 

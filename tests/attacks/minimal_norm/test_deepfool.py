@@ -20,10 +20,8 @@ from steadyear.attacks import (
     View,
 )
 from steadyear.attacks.minimal_norm.deepfool import DeepFool
+from tests.attacks.norm_balls import BALLS, DUAL
 from tests.attacks.small_classifier import digits, linear, norms
-
-DUAL = {Linf: 1, L2: 2}
-BALLS = pytest.mark.parametrize("ball", [Linf, L2])
 
 
 @BALLS

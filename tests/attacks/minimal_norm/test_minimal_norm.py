@@ -24,9 +24,9 @@ from steadyear.attacks import (
     Unbounded,
     View,
 )
+from tests.attacks.norm_balls import DUAL
 from tests.attacks.small_classifier import digits, linear
 
-DUAL = {Linf: 1, L2: 2}
 SEARCHES = pytest.mark.parametrize(
     ("attack", "ball"), [(FMN, Linf), (FMN, L2), (DDN, L2)], ids=["fmn-linf", "fmn-l2", "ddn"]
 )

@@ -36,12 +36,6 @@ from steadyear.attacks.sanity.checks.gradient import finite_differences
 from steadyear.attacks.sanity.protocol.case import Case
 
 
-@pytest.fixture
-def values() -> tuple[Tensor, Tensor]:
-    torch.manual_seed(0)
-    return torch.randn(9, 4, dtype=torch.float64), torch.randn(9, 4, dtype=torch.float64)
-
-
 def labels(clips: int, classes: int) -> Tensor:
     torch.manual_seed(4)
     return (torch.rand(clips, classes) < 0.4).double()
