@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from steadyear import attacks, callbacks, datamodules, lightning_modules
 from steadyear.attacks.sanity import Level
 from steadyear.callbacks import RunCSVLogger, RunRecord, RunWandbLogger
 from steadyear.cli.messages import plain
+from steadyear.cli.named_files import files_as_configs
 from steadyear.cli.quiet import silence_library_output
 from steadyear.cli.relatives import add_relatives
 from steadyear.foundation.shipped_configs import with_shipped_parts
@@ -59,6 +61,8 @@ class ConfigFile(ActionConfigFile):
         ActionConfigFile.apply_config(parser, cfg, dest, shipped or value)
         if shipped is not None:
             cfg[dest][-1] = file
+        elif cfg[dest][-1] is None:
+            cfg[dest][-1] = value  # a text: only files have paths
         for key, named in before.items():
             # By itself a later file would replace all callbacks by the one that it changes.
             if isinstance(named, dict) and isinstance(cfg.get(key), dict):
@@ -69,8 +73,8 @@ class SteadyEarCLI(LightningCLI):
     """LightningCLI whose callbacks and loggers have names, and whose runs have folders.
 
     Named callbacks and loggers merge across configuration files by name, can be changed on the
-    command line (``--callbacks.robustness.budgets "[0.1]"``) and switched off with ``null``; the
-    trainer's own lists can only be replaced as a whole.
+    command line (``--callbacks.robustness.budgets "[0.1]"``, ``--callbacks.NAME FILE``) and switched
+    off with ``null``; the trainer's own lists can only be replaced as a whole.
     """
 
     folder: Path
@@ -111,6 +115,13 @@ class SteadyEarCLI(LightningCLI):
                 sub_configs=True,
                 help=f"{base.__name__}s by name; null switches one off.",
             )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the command line, where a named part may be a file."""
+        if args is None:
+            self.config = parser.parse_args(files_as_configs(sys.argv[1:], NAMED))
+        else:
+            super().parse_arguments(parser, args)
 
     def _parse_ckpt_path(self) -> None:
         # Lightning lets a checkpoint's hyper-parameters override files and command line silently.
@@ -156,7 +167,7 @@ class SteadyEarCLI(LightningCLI):
         """Say how to go on."""
         configs = self._get(self.config, "config") or []
         if getattr(rank_zero_only, "rank", 0) == 0 and configs:
-            files = " ".join(f"--config {path}" for path in configs)
+            files = " ".join(f"--config {shlex.quote(str(path))}" for path in configs)
             print(f"Test this run: steadyear test {files} --run {self.folder.name}", flush=True)
 
     def instantiate_classes(self) -> None:
@@ -194,10 +205,11 @@ def place(part: Callback | Logger, folder: Path, experiment: str) -> None:
 
 
 def experiment_name(configs: list[Any]) -> str:
-    """Path of the first configuration below an ``experiment`` folder, without its suffix."""
-    if not configs:
+    """Path of the first file below an ``experiment`` folder, without its suffix."""
+    files = [config for config in configs if not isinstance(config, str)]  # the others are texts
+    if not files:
         return "unnamed"
-    path = Path(str(configs[0])).with_suffix("")
+    path = Path(str(files[0])).with_suffix("")
     parts = path.parts
     start = parts.index("experiment") + 1 if "experiment" in parts else len(parts) - 1
     return "/".join(parts[start:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -132,6 +133,36 @@ def test_a_named_callback_is_changed_added_and_switched_off(workplace, capsys):
     assert callbacks["epoch_seed"]["class_path"].endswith("EpochSeed")
 
 
+FILE_OF_A_PART = ROOT / "configs/callbacks/madry_short.yaml"
+
+
+@pytest.mark.parametrize("file", [str(FILE_OF_A_PART), "configs/callbacks/madry_short.yaml"])
+@pytest.mark.parametrize(
+    "form", ["--callbacks.adversarial_training {}", "--callbacks.adversarial_training={}"]
+)
+def test_a_named_callback_may_be_a_file(form, file, workplace, capsys):
+    """Also one that only the package has; later options still change it."""
+    later = ["--callbacks.adversarial_training.warmup_epochs", "1", "--print_config"]
+    with pytest.raises(SystemExit) as end:
+        main(["fit", *DEMO, *FEW, *form.format(file).split(), *later])
+    assert end.value.code == 0
+    callbacks = yaml.safe_load(capsys.readouterr().out)["callbacks"]
+    training = callbacks["adversarial_training"]
+    assert training["class_path"] == "steadyear.callbacks.AdversarialTraining"
+    assert training["init_args"]["warmup_epochs"] == 1
+    assert training["init_args"]["attack"]["init_args"]["relative_step"] == 1.25
+    assert callbacks["epoch_seed"]["class_path"].endswith("EpochSeed")
+
+
+def test_the_advice_after_a_training_repeats_named_files(workplace, capsys):
+    """The experiment is called after the first file, not after a text."""
+    named = ["--callbacks.best", str(ROOT / "configs/callbacks/best.yaml")]
+    main(["fit", *named, *DEMO, *FEW])
+    advice = capsys.readouterr().out.split("Test this run: steadyear ")[1]
+    main(shlex.split(advice))
+    assert (workplace / "runs/demo/a2e/seed0/robustness.parquet").is_file()
+
+
 def test_both_protocols_of_the_mer_study_run(workplace):
     attacks = {name: {"init_args": {"steps": 3}} for name in ("as_stated", "as_run")}
     robustness = str(ROOT / "configs/callbacks/mer_protocols.yaml")
@@ -177,6 +208,7 @@ WRONG = {
     "prefix of a key": (["--trainer.max_epoch", "3"], "max_epoch"),
     "misspelt class": (["--data", "SyntheticMusik"], "SyntheticMusik"),
     "wrong type": (["--trainer.max_epochs", "many"], "max_epochs"),
+    "missing file of a callback": (["--callbacks.best", "nowhere.yaml"], "no file nowhere.yaml"),
     "missing config": (["--config", "nowhere.yaml"], "nowhere.yaml"),
     "missing checkpoint": (["--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
     "contradiction": (["--model.init_args.concept_weight", "0.5"], "concept_weight"),
