@@ -16,6 +16,16 @@ WHAT_INSTALLS := pyproject.toml constraints.txt
 OLDEST := .venv-oldest
 INSTALLED_OLDEST := $(OLDEST)/.installed
 
+define CHECK_PYTHON
+@$(PYTHON) --version >/dev/null 2>&1 || { \
+  echo "There is no working '$(PYTHON)'. Name another Python: make PYTHON=python3.12 ..." >&2; exit 1; }
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+  echo "SteadyEar needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+  echo "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+@$(PYTHON) -c 'import venv, ensurepip' || { \
+  echo "'$(PYTHON)' cannot make virtual environments; on Debian: apt install python3-venv." >&2; exit 1; }
+endef
+
 .PHONY: install demo demo-birds test test-slow test-oldest lint typecheck clean
 
 install: $(INSTALLED)
@@ -43,11 +53,7 @@ test-oldest: $(INSTALLED_OLDEST)
 	$(OLDEST)/bin/python -m pytest -n auto
 
 $(INSTALLED): $(WHAT_INSTALLS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "SteadyEar needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
-	  echo "Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' || { \
-	  echo "'$(PYTHON)' cannot make virtual environments; on Debian: apt install python3-venv." >&2; exit 1; }
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
 	@touch $@
@@ -57,6 +63,7 @@ $(INSTALLED_DEV): $(INSTALLED)
 	@touch $@
 
 $(INSTALLED_OLDEST): pyproject.toml constraints-oldest.txt
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-oldest.txt -e '.[dev]'
 	@touch $@
