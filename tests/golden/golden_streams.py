@@ -499,6 +499,14 @@ def order_and_excerpts_of_a_data_module(folder: Path) -> Any:
     return found
 
 
+@stream
+def generator_of_a_loader(folder: Path) -> Any:
+    data = SyntheticMusic((2, 1, 1), 7, stream="waveform", seed=3, cache_dir=str(folder))
+    data.prepare_data()
+    data.setup("fit")
+    return torch.rand(3, generator=data.train_dataloader().generator)
+
+
 # Corruptions: of audio-C, and of an evaluation.
 
 
