@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 from torch.utils.data import Sampler
+
+from steadyear.foundation.random_streams import numpy_generator
 
 
 class EpochSampler(Sampler[tuple[int, int]]):
@@ -39,5 +40,5 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield (epoch, position) in the order of the current epoch."""
-        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.num_clips)
+        order = numpy_generator(self.seed, self.epoch).permutation(self.num_clips)
         return ((self.epoch, int(position)) for position in order)

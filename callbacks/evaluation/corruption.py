@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +21,7 @@ from steadyear.callbacks.evaluation.corruption_scores import as_text, corruption
 from steadyear.callbacks.processes import from_all_processes
 from steadyear.callbacks.records.corruption_table import CorruptionTable
 from steadyear.callbacks.records.metadata import metadata_of
+from steadyear.foundation.random_streams import seed_of_key, torch_generator
 from steadyear.foundation.records import CORRUPTIONS
 from steadyear.foundation.task import clip_errors_of
 
@@ -162,9 +162,7 @@ class CorruptionEvaluation(ClipEvaluation):
         self, name: str, severity: int, clips: Tensor, rate: int, index: Sequence[int]
     ) -> Tensor:
         def corrupted(clip: Tensor, number: int) -> Tensor:
-            key = f"{self.seed}/{name}/{number}".encode()
-            digest = hashlib.blake2b(key, digest_size=7).digest()
-            generator = torch.Generator().manual_seed(int.from_bytes(digest, "big"))
+            generator = torch_generator(seed_of_key(self.seed, name, number))
             changed: Tensor = self.corruptions[name](clip, rate, severity, generator)
             return changed
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from typing import Any
 
-import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
@@ -20,6 +18,7 @@ from steadyear.callbacks.training.weight_perturbation import (
     AdversarialWeightPerturbation,
     dry_run,
 )
+from steadyear.foundation.random_streams import seed_of_key, torch_generator
 
 
 class AdversarialTraining(Callback):
@@ -170,6 +169,6 @@ class AdversarialTraining(Callback):
 
     def _adversary(self, trainer: Trainer, module: LightningModule, part: str) -> Adversary:
         key = (self.seed, trainer.global_rank, trainer.current_epoch, self._batch_idx, part)
-        digest = hashlib.blake2b(repr(key).encode(), digest_size=7).digest()
-        generator = torch.Generator(module.device).manual_seed(int.from_bytes(digest, "big"))
+        # The tuple is one part of the key: trained models depend on its text.
+        generator = torch_generator(seed_of_key(key), module.device)
         return CountedAdversary(module, self.attack, self.keys, generator, self._counter)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import random
 from typing import Any
 
-import numpy as np
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from steadyear.foundation.random_streams import seed_global_state, seed_of_epoch
 
 
 class EpochSeed(Callback):
@@ -35,8 +34,4 @@ class EpochSeed(Callback):
         if batch_idx > 0:
             return
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if self.seed is None else self.seed
-        # Primes keep the keys of neighbouring seeds, processes and epochs apart.
-        key = seed * 1_000_003 + trainer.current_epoch * 10_007 + trainer.global_rank * 101
-        random.seed(key)
-        np.random.seed(key % 2**32)
-        torch.manual_seed(key)
+        seed_global_state(seed_of_epoch(seed, trainer.current_epoch, trainer.global_rank))

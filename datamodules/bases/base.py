@@ -17,6 +17,7 @@ from steadyear.datamodules.sampler import EpochSampler
 from steadyear.datamodules.sources.bird_clips import BirdDataset
 from steadyear.datamodules.sources.clips import ClipDataset
 from steadyear.datamodules.tables.splits import Splits
+from steadyear.foundation.random_streams import torch_generator
 from steadyear.lightning_modules.frontends.base import Frontend
 
 Loader = DataLoader[AudioBatch]
@@ -163,5 +164,5 @@ class BaseDataModule(LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
             collate_fn=dataset.collate,
             # Without its own generator a loader draws from the global one at every epoch.
-            generator=torch.Generator().manual_seed(self.seed),
+            generator=torch_generator(self.seed),
         )

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, default_collate
 from steadyear.datamodules.batch import AudioBatch
 from steadyear.datamodules.sources.base import AudioProblemError
 from steadyear.datamodules.sources.windows import WindowRule, read_window
+from steadyear.foundation.random_streams import numpy_generator, seed_of_batch, torch_generator
 
 Floats = npt.NDArray[np.float64]
 
@@ -200,7 +201,7 @@ class BirdDataset(Dataset[AudioBatch]):
                 return self.rule.fixed(start, end)
             if not self.random:
                 return self.rule.central(start, end, duration)
-            draw = np.random.default_rng((self.seed, epoch, clip - self.first)).random()
+            draw = numpy_generator(self.seed, epoch, clip - self.first).random()
             return self.rule.random(start, end, duration, float(draw))
 
         path = self.paths[self.clips.recordings[clip]]
@@ -220,5 +221,4 @@ def batch_generator(
         purpose: Another number gives other random numbers for the same batch.
     """
     clips = [int(clip) - first for clip in batch["index"].tolist()]
-    state = np.random.SeedSequence([purpose, seed, epoch, *clips]).generate_state(2)
-    return torch.Generator().manual_seed(int(state[0]) << 31 | int(state[1]) >> 1)
+    return torch_generator(seed_of_batch(purpose, seed, epoch, *clips))

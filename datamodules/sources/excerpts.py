@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from steadyear.foundation.random_streams import numpy_generator, torch_generator
+
 Array = npt.NDArray[Any]
 
 
@@ -23,7 +25,7 @@ def random_start(total: int, length: int, seed: int, epoch: int, clip: int) -> i
     """
     if total <= length:
         return 0
-    return int(np.random.default_rng((seed, epoch, clip)).integers(total - length + 1))
+    return int(numpy_generator(seed, epoch, clip).integers(total - length + 1))
 
 
 def fixed_start(total: int, length: int, seed: int, clip: int) -> int:
@@ -41,7 +43,7 @@ def fixed_start(total: int, length: int, seed: int, clip: int) -> int:
     """
     if total <= length:
         return 0
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed)
     # Every draw takes one step of the generator, whatever its range.
     torch.randint(2, (clip,), generator=generator)
     return int(torch.randint(total - length + 1, (1,), generator=generator))

@@ -8,6 +8,7 @@ import numpy as np
 
 from steadyear.datamodules.sources.base import AudioSource
 from steadyear.datamodules.tables.splits import Splits
+from steadyear.foundation.random_streams import numpy_generator
 
 
 class SyntheticSource(AudioSource):
@@ -31,4 +32,4 @@ class SyntheticSource(AudioSource):
 
     def rng(self, clip: int, purpose: int) -> np.random.Generator:
         """Random numbers of a clip; each purpose draws from a stream of its own."""
-        return np.random.default_rng((self.data_seed, *self.places[clip], purpose))
+        return numpy_generator(self.data_seed, *self.places[clip], purpose)

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
+from steadyear.foundation.random_streams import numpy_generator
+
 
 def stratified_parts(
     strata: Mapping[str, Hashable], shares: Sequence[float], seed: int
@@ -32,7 +34,7 @@ def stratified_parts(
     groups: dict[Hashable, list[str]] = {}
     for recording in sorted(strata):  # independent of the order of the table
         groups.setdefault(strata[recording], []).append(recording)
-    rng = np.random.default_rng(seed)
+    rng = numpy_generator(seed)
     owed = np.zeros(len(shares))
     parts: dict[str, int] = {}
     for stratum in sorted(groups, key=str):

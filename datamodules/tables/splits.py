@@ -6,8 +6,9 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from torch.utils.data import Subset, random_split
+
+from steadyear.foundation.random_streams import torch_generator
 
 
 class Splits(NamedTuple):
@@ -44,7 +45,7 @@ def random_splits(num_clips: int, shares: tuple[float, float, float], seed: int)
     """
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise ValueError(f"The three shares of split must be >= 0 and sum to 1, not {shares}.")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed)
     with warnings.catch_warnings():  # an empty part is a choice
         warnings.filterwarnings("ignore", "Length of split")
         # torch asks for a Dataset, but any sequence will do.

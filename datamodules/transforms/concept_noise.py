@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from steadyear.foundation.random_streams import numpy_generator
+
 # Each purpose draws from a stream of its own: clips that are shuffled keep their noise.
 _CHOICE, _ORDER, _NOISE = range(3)
 
@@ -78,4 +80,4 @@ class ConceptNoise:
 
 def _rngs(seed: int, name: str) -> list[np.random.Generator]:
     purposes = (_CHOICE, _ORDER, _NOISE)
-    return [np.random.default_rng((seed, purpose, *name.encode())) for purpose in purposes]
+    return [numpy_generator(seed, purpose, *name.encode()) for purpose in purposes]

@@ -1,12 +1,73 @@
-"""Random numbers that belong to an attack, never to the global random state."""
+"""Random numbers that belong to a key: everything that is drawn in this project starts here.
+
+A key becomes a seed by one of three schemes. Merging them would change numbers that published or
+stored results depend on, so each stays as it is; new code takes :func:`seed_of_key`.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
+
+
+def seed_of_key(*key: object) -> int:
+    """Hash a key of any parts; attacks and corruptions are keyed by it.
+
+    Stays because the tables of robustness and all adversarial trainings depend on it. The parts
+    are hashed as text: 1 and ``"1"`` are the same key.
+
+    Returns:
+        A seed below 2 ** 56.
+    """
+    text = "/".join(map(str, key))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "big")
+
+
+def seed_of_batch(*key: int) -> int:
+    """Mix whole numbers >= 0 as NumPy does; augmentation of bird batches is keyed by it.
+
+    Stays because trained bird models depend on it.
+
+    Returns:
+        A seed below 2 ** 63.
+    """
+    state = np.random.SeedSequence(key).generate_state(2)
+    return int(state[0]) << 31 | int(state[1]) >> 1
+
+
+def seed_of_epoch(seed: int, epoch: int, process: int) -> int:
+    """Return the seed of the global random state in one epoch of one process.
+
+    Stays because the weights of all trained models depend on it.
+    """
+    # Primes keep the keys of neighbouring seeds, processes and epochs apart.
+    return seed * 1_000_003 + epoch * 10_007 + process * 101
+
+
+def seed_global_state(seed: int) -> None:
+    """Seed Python, NumPy and torch."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def torch_generator(seed: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Return a generator of its own; its seed often comes from a key."""
+    return torch.Generator(device).manual_seed(seed)
+
+
+def numpy_generator(*key: int) -> np.random.Generator:
+    """Return a generator of its own for a key of whole numbers >= 0.
+
+    A key of one number is the same as NumPy's seed. Not a scheme of ours, but NumPy's: data,
+    splits and the bootstrap depend on it.
+    """
+    return np.random.default_rng(key)
 
 
 class RandomStreams:
@@ -44,11 +105,13 @@ class RandomStreams:
         self._stream = stream
         key = f"{member}{stream}"
         if index is not None:
-            self._generators = [_keyed(seed, key, int(i)) for i in index.tolist()]
+            self._generators = [
+                torch_generator(seed_of_key(seed, key, int(i))) for i in index.tolist()
+            ]
         elif generator is not None:
             self._generators = [generator]
         else:
-            self._generators = [_keyed(seed, key, -1)]
+            self._generators = [torch_generator(seed_of_key(seed, key, -1))]
 
     def stream(self, number: int) -> RandomStreams:
         """Independent numbers for the same clips."""
@@ -96,8 +159,3 @@ class RandomStreams:
             # Drawn on the CPU so that every device sees the same numbers.
             numbers = torch.stack([sample(like.shape[1:], generator=g) for g in self._generators])
         return numbers.to(like.device, like.dtype)
-
-
-def _keyed(seed: int, stream: str, index: int) -> torch.Generator:
-    digest = hashlib.blake2b(f"{seed}/{stream}/{index}".encode(), digest_size=7).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "big"))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from steadyear.attacks.domains.transformations.base import Transformation
+from steadyear.foundation.random_streams import torch_generator
 
 
 class BackgroundNoise(Transformation):
@@ -49,7 +50,7 @@ def coloured_noise(samples: int, slope_db: float, seed: int) -> Tensor:
         slope_db: Fall of the power density in dB per octave.
         seed: Seed of a generator of its own.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed)
     white = torch.randn(samples, generator=generator, dtype=torch.float64)
     spectrum = torch.fft.rfft(white)
     bins = torch.arange(len(spectrum), dtype=torch.float64).clamp_min(1)

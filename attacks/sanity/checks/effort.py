@@ -15,6 +15,7 @@ from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import Judge, check
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
 from steadyear.attacks.signal.sizes import l2_norm, per_clip
+from steadyear.foundation.random_streams import torch_generator
 
 _RESTARTS = 5
 _ERRORS = (SquaredError, AbsoluteError, Huber, OutputLoss)
@@ -177,7 +178,7 @@ def textbook(case: Case) -> dict[str, Tensor] | None:
     steps, eps, flat = int(case.got.queries.max()), case.budget, case.attack.ball.norm == "linf"
     with case.bound() as bound:
         # A start of its own: at the clean clip some objectives are flat.
-        generator = torch.Generator().manual_seed(case.attack.seed)
+        generator = torch_generator(case.attack.seed)
         noise = torch.randn(bound.start.shape, generator=generator).to(bound.start)
         moved = eps / 100 * (noise.sign() if flat else noise / per_clip(l2_norm(noise), noise))
         best = bound.value(bound.within(bound.start + moved))

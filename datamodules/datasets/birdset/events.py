@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from steadyear.foundation.random_streams import numpy_generator
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -147,7 +149,7 @@ def limit_events(
     allowed = counts.copy()
     for group in members.values():
         allowed[group] = limited_counts(counts[group], class_limit, event_limit)
-    rng = np.random.default_rng(seed)
+    rng = numpy_generator(seed)
     chosen = [
         # Most recordings keep all events, and a draw of all would only cost time.
         first + (np.arange(count) if size == count else np.sort(rng.permutation(count)[:size]))

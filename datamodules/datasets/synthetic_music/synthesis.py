@@ -18,6 +18,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from steadyear.foundation.random_streams import numpy_generator
+
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.float32]
 
@@ -61,7 +63,7 @@ def sounds(sample_rate: int) -> Sounds:
         sample_rate: Sampling rate in Hz.
     """
     short = np.arange(int(0.2 * sample_rate)) / sample_rate
-    noise = np.random.default_rng(0).standard_normal(len(short))
+    noise = numpy_generator(0).standard_normal(len(short))
     # Ring-modulated smooth noise lies around its carrier: above the notes, below the shortcut.
     smooth = np.convolve(noise, np.hanning(max(3, sample_rate // 1500)), mode="same")
     carrier = min(RATTLE_HZ, 0.4 * sample_rate)
@@ -171,7 +173,7 @@ def _onsets(
 
 
 class _Scale:
-    """RandomStreams notes in a key that is more or less minor, and more or less kept."""
+    """Draws notes in a key that is more or less minor, and more or less kept."""
 
     def __init__(self, rng: np.random.Generator, tonality: float, mode: float) -> None:
         self._rng = rng

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from steadyear.foundation.random_streams import numpy_generator
+
 Floats = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.float32]
 Level = TypeVar("Level")
@@ -56,7 +58,7 @@ class Corruption(ABC, Generic[Level]):
             )
         if severity not in SEVERITIES:
             raise ValueError(f"{self.name} has the severities 1 to 5, not {severity}.")
-        rng = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
+        rng = numpy_generator(int(torch.randint(2**62, (), generator=generator)))
         samples = np.array(waveform.detach().cpu().numpy(), np.float32)
         changed = self.corrupt(samples, sample_rate, self.levels[severity - 1], rng)
         corrupted = np.zeros(len(samples), np.float32)

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from steadyear.foundation.random_streams import numpy_generator
+
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int32]
 
 MOST_DRAWS: Final = 10_000
 FEWEST_DRAWS: Final = 200
-# RandomStreams times clips times classes per run and condition: about a quarter of a second.
+# Draws times clips times classes per run and condition: about a quarter of a second.
 WORK: Final = 150_000_000
 _VALUES_AT_ONCE: Final = 1_000_000
 _AP: Final = "ap/"
@@ -126,7 +128,7 @@ def _clip_counts(clips: int, draws: int) -> tuple[Counts, ...]:
 
 def _draw(clips: int, draws: int) -> Iterator[Counts]:
     # Another stream than that of the seeds, or both draws would depend on each other.
-    draw = np.random.default_rng(1)
+    draw = numpy_generator(1)
     size = max(1, _VALUES_AT_ONCE // clips)
     for start in range(0, draws, size):
         counts = draw.multinomial(

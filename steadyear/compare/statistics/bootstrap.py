@@ -8,6 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from steadyear.foundation.random_streams import numpy_generator
+
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
@@ -34,7 +36,7 @@ def seed_interval(left: Floats, right: Floats, *, paired: bool) -> Interval:
     Returns:
         Lower and upper end of the interval that holds 95 % of the resampled differences.
     """
-    draw = np.random.default_rng(0)
+    draw = numpy_generator(0)
     chosen = _draw_seeds(draw, OVER_SEEDS, len(left))
     other = chosen if paired else _draw_seeds(draw, OVER_SEEDS, len(right))
     return _ends(chosen @ left - other @ right)
@@ -53,7 +55,7 @@ def seed_and_clip_interval(left: Floats, right: Floats, *, paired: bool) -> Inte
     Returns:
         Lower and upper end of the interval that holds 95 % of the resampled differences.
     """
-    draw = np.random.default_rng(0)
+    draw = numpy_generator(0)
     width = left.shape[1]
     found = []
     for count in _chunks(width):
@@ -68,7 +70,7 @@ def seed_and_clip_interval(left: Floats, right: Floats, *, paired: bool) -> Inte
 def score_interval(left: Floats, right: Floats, *, paired: bool) -> Interval:
     """Like :func:`seed_and_clip_interval`, for scores that are not a mean over clips.
 
-    RandomStreams of clips in which a score is undefined are left out. A score such as cmAP is a little
+    Draws of clips in which a score is undefined are left out. A score such as cmAP is a little
     larger on clips that were drawn with replacement, because some come twice; it is so for both
     systems.
 
@@ -80,7 +82,7 @@ def score_interval(left: Floats, right: Floats, *, paired: bool) -> Interval:
     Returns:
         Lower and upper end of the interval that holds 95 % of the resampled differences.
     """
-    draw = np.random.default_rng(0)
+    draw = numpy_generator(0)
     chosen = _draw_seeds(draw, len(left), left.shape[1])
     other = chosen if paired else _draw_seeds(draw, len(left), right.shape[1])
     difference = (chosen * left).sum(axis=1) - (other * right).sum(axis=1)
