@@ -276,7 +276,7 @@ class Attack(ABC):
     def _reference(self, clean: Tensor, target: Tensor | None) -> Tensor:
         reference = self.objective.reference(clean, target).detach().clone()
         self.objective.check(clean, reference)
-        if self.starts_at_clean() and self.objective.flat_at(clean, reference):
+        if self.starts_at_clean() and self.objective.stationary_at(clean, reference):
             raise ValueError(
                 f"{type(self).__name__} starts at the clean clip, where the gradient of "
                 f"{type(self.objective).__name__} against the model's own prediction is zero: "

@@ -79,7 +79,7 @@ def _part(whole: Query, attack: Attack, judge: Objective) -> Query:
     if judge.uses_raw_target:
         target = attack.objective.reference(whole.clean_prediction, target).detach()
     attack.objective.check(whole.clean_prediction, target)
-    if attack.starts_at_clean() and attack.objective.flat_at(whole.clean_prediction, target):
+    if attack.starts_at_clean() and attack.objective.stationary_at(whole.clean_prediction, target):
         raise ValueError(
             f"{attack!r} starts at the clean clip, where its gradient against the model's own "
             "prediction is zero: give a target, or use PGD with random_start."

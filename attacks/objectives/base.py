@@ -72,7 +72,7 @@ class Objective(ABC):
         """
         return self.margin(attacked, clean, target) > 0
 
-    def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
+    def stationary_at(self, prediction: Tensor, target: Tensor) -> bool:
         """Whether the gradient vanishes because the target is the prediction itself."""
         return False
 

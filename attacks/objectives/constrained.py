@@ -104,7 +104,7 @@ class ConstrainedObjective(Objective):
         limit = moved.new_tensor(self.tolerance)
         return torch.minimum(reached, limit.nextafter(limit.new_tensor(torch.inf)) - moved.amax(1))
 
-    def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
+    def stationary_at(self, prediction: Tensor, target: Tensor) -> bool:
         """Where the inner objective is: there is no excess yet."""
         attacked, inner, _ = self._split(prediction, target)
-        return self.objective.flat_at(attacked, inner)
+        return self.objective.stationary_at(attacked, inner)

@@ -46,7 +46,7 @@ class EmbeddingDissimilarity(Objective):
         """Dissimilarity minus the tolerance."""
         return self(prediction, target) - self.tolerance
 
-    def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
+    def stationary_at(self, prediction: Tensor, target: Tensor) -> bool:
         """The cosine has its maximum at the clean embedding."""
         return bool(torch.equal(prediction, target))
 

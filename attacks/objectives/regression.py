@@ -57,7 +57,7 @@ class RegressionObjective(Objective):
         # A difference of floats has the sign of their comparison, so nothing is lost at the edge.
         return self.difference(prediction, target).abs().mean(1) - (before + self.tolerance)
 
-    def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
+    def stationary_at(self, prediction: Tensor, target: Tensor) -> bool:
         """An error against the prediction itself has its minimum there."""
         return bool(torch.equal(prediction, target))
 
@@ -78,7 +78,7 @@ class AbsoluteError(RegressionObjective):
         return self.difference(prediction, target).abs().mean(1)
 
 
-class Distance(RegressionObjective):
+class PredictionChange(RegressionObjective):
     """Mean absolute change of whatever the view reads, for example the concepts of a bottleneck.
 
     Always measured against what the model itself says of the clean clip, so no target is compared.
@@ -155,7 +155,7 @@ class Shift(RegressionObjective):
         """How far the outputs have moved, minus the tolerance."""
         return self(prediction, clean) - self.tolerance
 
-    def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
+    def stationary_at(self, prediction: Tensor, target: Tensor) -> bool:
         """A signed error has no minimum."""
         return False
 
@@ -204,6 +204,6 @@ class Towards(RegressionObjective):
         limit = distance.new_tensor(self.tolerance)
         return limit.nextafter(limit.new_tensor(torch.inf)) - distance
 
-    def flat_at(self, prediction: Tensor, target: Tensor) -> bool:
+    def stationary_at(self, prediction: Tensor, target: Tensor) -> bool:
         """The aim does not depend on the target."""
         return False

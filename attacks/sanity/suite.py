@@ -13,7 +13,7 @@ from steadyear.attacks.core.attack import Attack
 from steadyear.attacks.core.result import AttackResult
 from steadyear.attacks.core.views import Model
 from steadyear.attacks.sanity import checks  # noqa: F401  registers the checks
-from steadyear.attacks.sanity.protocol.case import Case, found
+from steadyear.attacks.sanity.protocol.context import CheckContext, outcome_of
 from steadyear.attacks.sanity.protocol.evidence import Record, record
 from steadyear.attacks.sanity.protocol.registry import CHECKS, Level, Scope
 from steadyear.attacks.sanity.protocol.watch import watched
@@ -81,8 +81,8 @@ class Sanity:
             reads = (type(attack.objective), attack.view)
             if reads not in seen:
                 seen.add(reads)
-                case = Case(name, attack.at(self.middle), model, x, target, index)
-                self._measure("model", case.first(self._left))
+                context = CheckContext(name, attack.at(self.middle), model, x, target, index)
+                self._measure("model", context.first(self._left))
 
     def watch(self, attack: Attack) -> tuple[Attack, list[Tensor]]:
         """The attack to run in the place of ``attack``, and the path that it will leave."""
@@ -115,11 +115,15 @@ class Sanity:
         sizes = {len(values) for values in path}
         whole = len(sizes) == 1 and max(sizes) % len(x) == 0
         seen = tuple(v.reshape(-1, len(x)).amax(0) for v in path) if whole else ()
-        got = found(result, attack)
-        case = Case(name, attack, model, x, target, index, got, seen, self.others, self.twin)
-        self._measure("clips", case)
+        got = outcome_of(result, attack)
+        context = CheckContext(
+            name, attack, model, x, target, index, got, seen, self.others, self.twin
+        )
+        self._measure("clips", context)
         if self._left:
-            few = case.first(self._left if self.level == "full" else min(self._left, _FREE_CLIPS))
+            few = context.first(
+                self._left if self.level == "full" else min(self._left, _FREE_CLIPS)
+            )
             self._measure("cell", few)
             if attack.ball.eps in (torch.inf, self.middle):
                 self._measure("attack", few)
@@ -132,20 +136,22 @@ class Sanity:
         """
         return judged(self.records if records is None else records, self.level)
 
-    def _measure(self, scope: Scope, case: Case) -> None:
+    def _measure(self, scope: Scope, context: CheckContext) -> None:
         for check in CHECKS.values():
             if check.scope != scope or (check.level == "full" and self.level != "full"):
                 continue
-            cuda = [case.x.device] if case.x.device.type == "cuda" else []
+            cuda = [context.x.device] if context.x.device.type == "cuda" else []
             try:
                 # A model with noise of its own must find its random numbers where they were.
                 with torch.random.fork_rng(cuda):
-                    values = check.measure(case)
+                    values = check.measure(context)
             except _FAILURES as error:
                 self.records.append({"check": check.name, "error": _brief(error)})
                 continue
             if values is not None:
-                self.records.append(record(check.name, case.name, case.budget, case.index, values))
+                self.records.append(
+                    record(check.name, context.name, context.budget, context.index, values)
+                )
 
 
 def _brief(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from steadyear import attacks
 from steadyear.attacks import Attack, Ball, Objective
-from steadyear.attacks.objectives.regression import Distance
+from steadyear.attacks.objectives.regression import PredictionChange
 
 OUTPUTS, HELD = 5, 2
 
@@ -145,7 +145,7 @@ SOLVERS: dict[str, SolverRow] = {
 OBJECTIVES: dict[str, ObjectiveRow] = {
     "SquaredError": ObjectiveRow(attacks.SquaredError()),
     "AbsoluteError": ObjectiveRow(attacks.AbsoluteError()),
-    "Distance": ObjectiveRow(Distance(), random_start=True),
+    "PredictionChange": ObjectiveRow(PredictionChange(), random_start=True),
     "Huber": ObjectiveRow(attacks.Huber()),
     "Shift": ObjectiveRow(attacks.Shift(output=1, down=True)),
     "Towards": ObjectiveRow(attacks.Towards(0.4)),

@@ -32,7 +32,7 @@ from steadyear.attacks import (
     FrequencyMask,
     Linf,
     Psychoacoustic,
-    Room,
+    RoomImpulseResponse,
     Universal,
 )
 from steadyear.attacks.sanity import sanity_report
@@ -191,7 +191,7 @@ def noise_and_rooms(_folder: Path) -> Any:
     return {
         "noise": some(BackgroundNoise(seed=3)(sound, points[:, :1], RATE)),
         "pink noise": some(BackgroundNoise(slope_db=0.0)(sound, points[:, :1], RATE)),
-        "room": some(Room(seed=3)(sound, points, RATE)),
+        "room": some(RoomImpulseResponse(seed=3)(sound, points, RATE)),
     }
 
 

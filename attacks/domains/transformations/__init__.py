@@ -6,7 +6,7 @@ from steadyear.attacks.domains.transformations.low_pass import LowPass
 from steadyear.attacks.domains.transformations.noise import BackgroundNoise
 from steadyear.attacks.domains.transformations.pitch import Pitch
 from steadyear.attacks.domains.transformations.quantisation import SpectralQuantisation
-from steadyear.attacks.domains.transformations.room import Room
+from steadyear.attacks.domains.transformations.room import RoomImpulseResponse
 from steadyear.attacks.domains.transformations.tempo import Tempo
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Gain",
     "LowPass",
     "Pitch",
-    "Room",
+    "RoomImpulseResponse",
     "SpectralQuantisation",
     "Tempo",
     "Transformation",

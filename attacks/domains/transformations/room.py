@@ -14,7 +14,7 @@ from steadyear.attacks.domains.transformations.spectra import filtered, transfor
 _DELAY = 0.005  # seconds from the direct sound to the first echo
 
 
-class Room(Transformation):
+class RoomImpulseResponse(Transformation):
     """The direct sound and a tail of noise that dies away exponentially.
 
     ``reverberation`` counts in the amplitude of the tail: at 1 it has as much energy as
@@ -43,7 +43,9 @@ class Room(Transformation):
         shortest, longest = decay_seconds
         positive(self, "decay_seconds", shortest)
         if not shortest <= longest:
-            raise ValueError(f"decay_seconds of Room ascend, they are not {decay_seconds}.")
+            raise ValueError(
+                f"decay_seconds of RoomImpulseResponse ascend, they are not {decay_seconds}."
+            )
         self.direct_to_reverberant_db = direct_to_reverberant_db
         self.decay_seconds = (shortest, longest)
         self.seed = seed

@@ -10,7 +10,13 @@ from torch import Tensor
 from steadyear.attacks.objectives.classes import ClassObjective
 from steadyear.attacks.objectives.multilabel import OutputLoss
 from steadyear.attacks.objectives.regression import AbsoluteError, Huber, SquaredError
-from steadyear.attacks.sanity.protocol.case import NORMS, Case, Found, harm, slack
+from steadyear.attacks.sanity.protocol.context import (
+    NORMS,
+    AttackOutcome,
+    CheckContext,
+    harm,
+    slack,
+)
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import Judge, check
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
@@ -52,21 +58,23 @@ def gain_judge(says: str, cure: str, good: float = 0.05, bad: float = 0.25) -> J
     return judge
 
 
-def with_harm(case: Case, more: Found, keep_worse: bool = True) -> dict[str, Tensor]:
+def with_harm(
+    context: CheckContext, more: AttackOutcome, keep_worse: bool = True
+) -> dict[str, Tensor]:
     """Damage of the attack and of another one on the same clips.
 
     Args:
-        case: The attack.
+        context: The attack.
         more: What the other one found.
         keep_worse: Take the worse of the two for every clip.
     """
-    with case.bound() as bound:
+    with context.bound_model() as bound:
         target = bound.target
-    got = case.got
-    first = harm(case.objective, got.prediction, got.clean, target)
-    other = harm(case.objective, more.prediction, more.clean, target)
+    got = context.got
+    first = harm(context.objective, got.prediction, got.clean, target)
+    other = harm(context.objective, more.prediction, more.clean, target)
     return {
-        "clean": harm(case.objective, got.clean, got.clean, target),
+        "clean": harm(context.objective, got.clean, got.clean, target),
         "harm": first,
         "more": torch.maximum(first, other) if keep_worse else other,
         "slack": slack(first),
@@ -81,12 +89,12 @@ def with_harm(case: Case, more: Found, keep_worse: bool = True) -> dict[str, Ten
     "attack",
     "full",
 )
-def more_steps(case: Case) -> dict[str, Tensor] | None:
+def more_steps(context: CheckContext) -> dict[str, Tensor] | None:
     """Run the attack with twice the steps."""
-    steps = getattr(case.attack, "steps", None)
-    if not case.iterative or not isinstance(steps, int):
+    steps = getattr(context.attack, "steps", None)
+    if not context.iterative or not isinstance(steps, int):
         return None
-    return with_harm(case, case.run(case.with_changes(steps=2 * steps)), keep_worse=False)
+    return with_harm(context, context.run(context.with_changes(steps=2 * steps)), keep_worse=False)
 
 
 @check(
@@ -97,16 +105,16 @@ def more_steps(case: Case) -> dict[str, Tensor] | None:
     "attack",
     "full",
 )
-def restarts(case: Case) -> dict[str, Tensor] | None:
+def restarts(context: CheckContext) -> dict[str, Tensor] | None:
     """Run the attack with other random numbers and keep the worst."""
-    if not case.aimed:
+    if not context.aimed:
         return None
-    columns = with_harm(case, case.got)
+    columns = with_harm(context, context.got)
     for number in range(1, _RESTARTS):
-        other = case.run(case.with_changes(seed=case.attack.seed + number))
-        if torch.equal(other.adversarial, case.got.adversarial):
+        other = context.run(context.with_changes(seed=context.attack.seed + number))
+        if torch.equal(other.adversarial, context.got.adversarial):
             break  # nothing random in it
-        columns["more"] = torch.maximum(columns["more"], with_harm(case, other)["more"])
+        columns["more"] = torch.maximum(columns["more"], with_harm(context, other)["more"])
     return columns
 
 
@@ -125,16 +133,16 @@ def reached(sample: Sample) -> float:
     return sample.mean("harm") / wanted if wanted > 0 else math.inf
 
 
-def chance(case: Case, got: Found) -> dict[str, Tensor]:
+def chance(context: CheckContext, got: AttackOutcome) -> dict[str, Tensor]:
     """Damage per clip, and the damage of the best constant prediction.
 
     Where a constant prediction means nothing, 95 % of the clips must reach the aim.
 
     Args:
-        case: The attack.
+        context: The attack.
         got: What was found.
     """
-    objective, target = case.objective, case.target
+    objective, target = context.objective, context.target
     if isinstance(objective, ClassObjective):
         share = 1 - 1 / got.clean.shape[1]
     elif target is None or len(target) < 2 or not isinstance(objective, _ERRORS):
@@ -149,17 +157,17 @@ def chance(case: Case, got: Found) -> dict[str, Tensor]:
 
 
 @check(14, "unbounded", "damage without limit, in that of a guess", _judge_chance, "attack", "full")
-def unbounded(case: Case) -> dict[str, Tensor] | None:
+def unbounded(context: CheckContext) -> dict[str, Tensor] | None:
     """Give the attack the whole domain."""
-    if not case.iterative or case.attack.ball.norm not in NORMS:
+    if not context.iterative or context.attack.ball.norm not in NORMS:
         return None
-    with case.bound() as bound:
+    with context.bound_model() as bound:
         start = bound.start
-    low, high = case.attack.bounds or (float(start.min()), float(start.max()))
+    low, high = context.attack.bounds or (float(start.min()), float(start.max()))
     width = (high - low) or 1.0
     values = start[0].numel()
-    eps = width if case.attack.ball.norm == "linf" else width * math.sqrt(values)
-    return chance(case, case.run(case.attack.at(eps)))
+    eps = width if context.attack.ball.norm == "linf" else width * math.sqrt(values)
+    return chance(context, context.run(context.attack.at(eps)))
 
 
 def _judge_textbook(samples: list[Sample]) -> Finding:
@@ -171,14 +179,18 @@ def _judge_textbook(samples: list[Sample]) -> Finding:
 
 
 @check(23, "textbook", "rise, in rises of a textbook attack", _judge_textbook, "attack", "full")
-def textbook(case: Case) -> dict[str, Tensor] | None:
+def textbook(context: CheckContext) -> dict[str, Tensor] | None:
     """Climb with code that shares no line with the attack, its ball or its solver."""
-    if not case.iterative or case.attack.ball.norm not in NORMS:
+    if not context.iterative or context.attack.ball.norm not in NORMS:
         return None
-    steps, eps, flat = int(case.got.queries.max()), case.budget, case.attack.ball.norm == "linf"
-    with case.bound() as bound:
+    steps, eps, flat = (
+        int(context.got.queries.max()),
+        context.budget,
+        context.attack.ball.norm == "linf",
+    )
+    with context.bound_model() as bound:
         # A start of its own: at the clean clip some objectives are flat.
-        generator = torch_generator(case.attack.seed)
+        generator = torch_generator(context.attack.seed)
         noise = torch.randn(bound.start.shape, generator=generator).to(bound.start)
         moved = eps / 100 * (noise.sign() if flat else noise / per_clip(l2_norm(noise), noise))
         best = bound.value(bound.within(bound.start + moved))
@@ -194,5 +206,5 @@ def textbook(case: Case) -> dict[str, Tensor] | None:
                 moved = moved * per_clip((eps / moved.flatten(1).norm(dim=1)).clamp_max(1), moved)
             moved = bound.within(bound.start + moved) - bound.start
             best = torch.maximum(best, bound.value(bound.start + moved))
-    clean = case.got.clean_objective.double()
-    return {"textbook": best.double() - clean, "rise": case.got.objective.double() - clean}
+    clean = context.got.clean_objective.double()
+    return {"textbook": best.double() - clean, "rise": context.got.objective.double() - clean}

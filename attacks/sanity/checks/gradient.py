@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from steadyear.attacks.sanity.protocol.case import Bound, Case, loudness
+from steadyear.attacks.sanity.protocol.context import BoundModel, CheckContext, loudness
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import check
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
@@ -42,12 +42,12 @@ def _judge_graph(samples: list[Sample]) -> Finding:
 
 
 @check(8, "graph", "breaks, or functions of zero derivative, on the way", _judge_graph, "model")
-def graph(case: Case) -> dict[str, Tensor]:
+def graph(context: CheckContext) -> dict[str, Tensor]:
     """Walk from the objective back to the attacked tensor."""
-    with case.bound() as bound:
-        values, gradient = bound.gradient(bound.nearby(case.index))
+    with context.bound_model() as bound:
+        values, gradient = bound.gradient(bound.nearby(context.index))
     steps = _step_functions(values.grad_fn)
-    clips = torch.ones(len(case.x))
+    clips = torch.ones(len(context.x))
     return {"reached": clips * (gradient is not None), "steps": clips * steps}
 
 
@@ -74,10 +74,10 @@ def _judge_zero(samples: list[Sample]) -> Finding:
 
 
 @check(7, "zero_gradients", "share of clips without a usable gradient", _judge_zero, "model")
-def zero_gradients(case: Case) -> dict[str, Tensor] | None:
+def zero_gradients(context: CheckContext) -> dict[str, Tensor] | None:
     """Take the gradient at two points close to each clip."""
-    with case.bound() as bound:
-        points = [bound.nearby(case.index + shift) for shift in (0, 1)]
+    with context.bound_model() as bound:
+        points = [bound.nearby(context.index + shift) for shift in (0, 1)]
         gradients = [bound.gradient(point)[1] for point in points]
     if any(gradient is None for gradient in gradients):
         return None  # the check of the graph says so
@@ -108,16 +108,16 @@ def _judge_differences(samples: list[Sample]) -> Finding:
 
 
 @check(7, "finite_differences", "error of gradients along random ways", _judge_differences, "model")
-def finite_differences(case: Case) -> dict[str, Tensor] | None:
+def finite_differences(context: CheckContext) -> dict[str, Tensor] | None:
     """Compare slopes along random directions with those that the gradient foretells."""
-    clips = len(case.x)
-    few = case.first(_FEW)
-    with few.bound() as bound:
+    clips = len(context.x)
+    few = context.first(_FEW)
+    with few.bound_model() as bound:
         point = _telling_point(bound, few.index)
         gradient = bound.gradient(point)[1]
         if gradient is None or not bool((linf_norm(gradient) > 0).any()):
             return None  # other checks say so
-    with _exact(few).bound() as bound:
+    with _exact(few).bound_model() as bound:
         point, gradient = point.to(bound.start), gradient.to(bound.start)
         errors = [_error(bound, point, gradient, few.index, s) for s in (*_FINE, _COARSE)]
     # Long strides meet kinks, short ones meet rounding: the best one counts.
@@ -130,28 +130,28 @@ def finite_differences(case: Case) -> dict[str, Tensor] | None:
     return {name: torch.cat([v, v.new_zeros(rest)]) for name, v in columns.items()}
 
 
-def _exact(case: Case) -> Case:
+def _exact(context: CheckContext) -> CheckContext:
     """The same in double precision, or as it is where that is not the same function.
 
     Slopes of an objective that hardly changes, as that of a defended embedding, drown in the rounding
     of its values long before its gradient does.
     """
-    target = case.target
+    target = context.target
     if target is not None and target.is_floating_point():
         target = target.double()
     try:
-        if not isinstance(case.model, nn.Module):
-            return case
-        model = copy.deepcopy(case.model).double()
-        exact = replace(case, model=model, x=case.x.double(), target=target)
-        with case.bound() as ours, exact.bound() as bound:
+        if not isinstance(context.model, nn.Module):
+            return context
+        model = copy.deepcopy(context.model).double()
+        exact = replace(context, model=model, x=context.x.double(), target=target)
+        with context.bound_model() as ours, exact.bound_model() as bound:
             torch.testing.assert_close(bound.clean, ours.clean.double(), rtol=1e-3, atol=1e-3)
     except (*_FAILURES, AssertionError):
-        return case
+        return context
     return exact
 
 
-def _telling_point(bound: Bound, index: Tensor) -> Tensor:
+def _telling_point(bound: BoundModel, index: Tensor) -> Tensor:
     """Where slopes are compared: near the clean clip, but not where they vanish by construction.
 
     An objective that is measured against the clean prediction itself is a valley around the clean
@@ -159,7 +159,7 @@ def _telling_point(bound: Bound, index: Tensor) -> Tensor:
     longer than the budget cross to the other side: both would be blamed on the model.
     """
     point = bound.nearby(index)
-    if not bound.attack.objective.flat_at(bound.clean, bound.target):
+    if not bound.attack.objective.stationary_at(bound.clean, bound.target):
         return point
     away = _AWAY * loudness(bound.start)
     way = RandomStreams(bound.attack.seed, index, stream=_AWAY_STREAM).uniform(point).sign()
@@ -167,7 +167,9 @@ def _telling_point(bound: Bound, index: Tensor) -> Tensor:
     return torch.where(per_clip(linf_norm(point - bound.start) < away, point), further, point)
 
 
-def _error(bound: Bound, point: Tensor, gradient: Tensor, index: Tensor, stride: float) -> Tensor:
+def _error(
+    bound: BoundModel, point: Tensor, gradient: Tensor, index: Tensor, stride: float
+) -> Tensor:
     step = per_clip(stride * loudness(bound.start), point)
     foretold, seen = [], []
     for number in range(_DIRECTIONS):

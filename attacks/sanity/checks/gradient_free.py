@@ -12,7 +12,7 @@ from steadyear.attacks.objectives.multilabel import OutputLoss
 from steadyear.attacks.objectives.ranking import ScaleFreeHinge
 from steadyear.attacks.sanity.checks.effort import gain_judge, with_harm
 from steadyear.attacks.sanity.checks.ray_search import RaySearch
-from steadyear.attacks.sanity.protocol.case import Case
+from steadyear.attacks.sanity.protocol.context import CheckContext
 from steadyear.attacks.sanity.protocol.registry import check, share_judge
 
 _QUERIES = 300
@@ -28,13 +28,13 @@ _QUERIES = 300
     "attack",
     "full",
 )
-def black_box(case: Case) -> dict[str, Tensor] | None:
+def black_box(context: CheckContext) -> dict[str, Tensor] | None:
     """Search over windows, and keep the worse of both for every clip."""
-    if not case.iterative or type(case.attack.ball) not in (Linf, L2):
+    if not context.iterative or type(context.attack.ball) not in (Linf, L2):
         return None
-    a = case.attack
+    a = context.attack
     search = Square(a.ball, _steady(a.objective), queries=_QUERIES, **a.settings)
-    return with_harm(case, case.run(search))
+    return with_harm(context, context.run(search))
 
 
 def _steady(objective: Objective) -> Objective:
@@ -57,10 +57,10 @@ def _steady(objective: Objective) -> Objective:
     "attack",
     "full",
 )
-def hard_label(case: Case) -> dict[str, Tensor] | None:
+def hard_label(context: CheckContext) -> dict[str, Tensor] | None:
     """Search along rays, seeing only whether the aim is reached."""
-    if not case.iterative:
+    if not context.iterative:
         return None
-    a = case.attack
+    a = context.attack
     rays = RaySearch(a.ball, a.objective, **a.settings)
-    return {"only": case.run(rays).success & ~case.got.success}
+    return {"only": context.run(rays).success & ~context.got.success}

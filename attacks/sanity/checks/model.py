@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from steadyear.attacks.core.mode import attack_mode
 from steadyear.attacks.core.views import prediction_of
-from steadyear.attacks.sanity.protocol.case import Case, difference
+from steadyear.attacks.sanity.protocol.context import CheckContext, difference
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import check
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
@@ -35,18 +35,18 @@ def _judge_mode(samples: list[Sample]) -> Finding:
 
 
 @check(4, "eval_mode", "layers in train mode, and buffers that change", _judge_mode, "model")
-def eval_mode(case: Case) -> dict[str, Tensor]:
+def eval_mode(context: CheckContext) -> dict[str, Tensor]:
     """Look at the layers before the attack, and again while they are called."""
-    modules = [m for root in _roots(case.model) for m in root.modules()]
+    modules = [m for root in _roots(context.model) for m in root.modules()]
     layers = [m for m in modules if _depends_on_mode(m)]
     training = {id(m) for m in layers if m.training}
     buffers = [b for m in modules for b in m.buffers(recurse=False)]
     before = [b.clone() for b in buffers]
-    with attack_mode(case.model, case.x.device), torch.no_grad(), _watched(layers) as called:
-        case.model(case.x.detach().clone())
+    with attack_mode(context.model, context.x.device), torch.no_grad(), _watched(layers) as called:
+        context.model(context.x.detach().clone())
     changed = sum(not torch.equal(a, b) for a, b in zip(before, buffers, strict=True))
     numbers = {"layers": len(training | called), "changed": changed}
-    return {name: _every(case, number) for name, number in numbers.items()}
+    return {name: _every(context, number) for name, number in numbers.items()}
 
 
 @contextmanager
@@ -94,10 +94,12 @@ _SAME = 1e-5
 
 
 @check(5, "determinism", "difference between two forward passes", _judge_determinism, "model")
-def determinism(case: Case) -> dict[str, Tensor]:
+def determinism(context: CheckContext) -> dict[str, Tensor]:
     """Ask twice, and once more."""
-    with attack_mode(case.model, case.x.device), torch.no_grad():
-        first, *others = (prediction_of(case.model(case.x.detach().clone())) for _ in range(3))
+    with attack_mode(context.model, context.x.device), torch.no_grad():
+        first, *others = (
+            prediction_of(context.model(context.x.detach().clone())) for _ in range(3)
+        )
     return {"gap": torch.stack([difference(other, first) for other in others]).amax(0)}
 
 
@@ -110,29 +112,29 @@ def _judge_batch(samples: list[Sample]) -> Finding:
 
 
 @check(4, "batch_invariance", "change of a clip's output with its batch", _judge_batch, "model")
-def batch_invariance(case: Case) -> dict[str, Tensor]:
+def batch_invariance(context: CheckContext) -> dict[str, Tensor]:
     """Compare clips alone, in their batch, and beside a loud neighbour."""
-    x = case.x.detach()
+    x = context.x.detach()
     gaps = []
-    with attack_mode(case.model, x.device), torch.no_grad():
-        together = prediction_of(case.model(x.clone()))
+    with attack_mode(context.model, x.device), torch.no_grad():
+        together = prediction_of(context.model(x.clone()))
         for i in range(min(_FEW, len(x))):
             clip = x[i : i + 1]
             neighbour = _LOUDER * x[i - 1 : i or None].flip(-1)
-            if case.attack.bounds is not None and case.attack.view.at_input:
-                neighbour = neighbour.clamp(*case.attack.bounds)
+            if context.attack.bounds is not None and context.attack.view.at_input:
+                neighbour = neighbour.clamp(*context.attack.bounds)
             try:
-                alone = prediction_of(case.model(clip.clone()))
+                alone = prediction_of(context.model(clip.clone()))
             except (RuntimeError, ValueError):
                 # Normalisation by the batch refuses a single clip.
                 gaps.append(x.new_full((1,), torch.inf))
                 continue
-            beside = prediction_of(case.model(torch.cat([clip, neighbour])))[:1]
+            beside = prediction_of(context.model(torch.cat([clip, neighbour])))[:1]
             pairs = [(alone, together[i : i + 1]), (alone, beside)]
             gaps.append(torch.stack([difference(a, b) for a, b in pairs]).amax(0))
     few = torch.cat(gaps)
     return {"gap": torch.cat([few, few.new_zeros(len(x) - len(few))])}
 
 
-def _every(case: Case, number: int) -> Tensor:
-    return torch.full((len(case.x),), float(number))
+def _every(context: CheckContext, number: int) -> Tensor:
+    return torch.full((len(context.x),), float(number))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.sanity.checks.effort import chance, gain_judge, reached
-from steadyear.attacks.sanity.protocol.case import Bound, Case, Found, harm
+from steadyear.attacks.sanity.protocol.context import AttackOutcome, BoundModel, CheckContext, harm
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import check
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status
@@ -56,21 +56,21 @@ def _judge_planted(samples: list[Sample]) -> Finding:
 
 
 @check(21, "planted", "share of planted shifts that are found", _judge_planted, "attack", "full")
-def planted(case: Case) -> dict[str, Tensor] | None:
+def planted(context: CheckContext) -> dict[str, Tensor] | None:
     """Plant the strongest of some simple perturbations, and ask the attack to match it."""
     # An ensemble brings objectives of its own.
-    aims = inspect.signature(type(case.attack).__init__).parameters
-    if not case.iterative or "objective" not in aims:
+    aims = inspect.signature(type(context.attack).__init__).parameters
+    if not context.iterative or "objective" not in aims:
         return None
-    with case.bound() as bound:
-        target = torch.stack([bound.clean, _plant(bound, case.index)], 1)
-    attack = case.with_changes(objective=PlantedShift(), seed=case.attack.seed + 1)
-    result = attack(case.model, case.x, target, index=case.index)
+    with context.bound_model() as bound:
+        target = torch.stack([bound.clean, _plant(bound, context.index)], 1)
+    attack = context.with_changes(objective=PlantedShift(), seed=context.attack.seed + 1)
+    result = attack(context.model, context.x, target, index=context.index)
     moved = (target[:, 1] - target[:, 0]).flatten(1).abs().amax(1) > 0
     return {"found": result.success | ~moved}
 
 
-def _plant(bound: Bound, index: Tensor) -> Tensor:
+def _plant(bound: BoundModel, index: Tensor) -> Tensor:
     """The most distant of the predictions that simple perturbations of the whole budget cause."""
     ball, start = bound.attack.ball, bound.start
     noise = ball.sample_on_sphere(start, RandomStreams(bound.attack.seed, index, stream=_STREAM))
@@ -105,19 +105,19 @@ def _halves(start: Tensor, dim: int) -> list[Tensor]:
     "full",
     needs="no other model to take adversaries from (see `steadyear transfer`)",
 )
-def transfer(case: Case) -> dict[str, Tensor] | None:
+def transfer(context: CheckContext) -> dict[str, Tensor] | None:
     """Attack other models, and show their adversaries to this one."""
-    if not case.aimed or not case.others or not case.attack.view.at_input:
+    if not context.aimed or not context.others or not context.attack.view.at_input:
         return None
-    worst = case.got.objective.new_full((len(case.x),), -torch.inf).double()
-    for model in case.others.values():
-        moved = case.run(case.attack, model).adversarial
-        with case.bound() as bound:
+    worst = context.got.objective.new_full((len(context.x),), -torch.inf).double()
+    for model in context.others.values():
+        moved = context.run(context.attack, model).adversarial
+        with context.bound_model() as bound:
             prediction, target = bound.prediction(moved), bound.target
-        damage = harm(case.objective, prediction, case.got.clean, target)
+        damage = harm(context.objective, prediction, context.got.clean, target)
         worst = torch.maximum(worst, damage)
-    clean = harm(case.objective, case.got.clean, case.got.clean, target)
-    first = harm(case.objective, case.got.prediction, case.got.clean, target)
+    clean = harm(context.objective, context.got.clean, context.got.clean, target)
+    first = harm(context.objective, context.got.prediction, context.got.clean, target)
     columns = {"clean": clean, "harm": first, "more": torch.maximum(first, worst)}
     return columns | {"slack": 1e-4 * first.abs() + 1e-7}
 
@@ -138,9 +138,9 @@ def _judge_twin(samples: list[Sample]) -> Finding:
     "full",
     needs="no undefended model of the same architecture",
 )
-def twin(case: Case) -> dict[str, Tensor] | None:
+def twin(context: CheckContext) -> dict[str, Tensor] | None:
     """Run the same attack on a model that is known to break."""
-    if not case.iterative or case.twin is None:
+    if not context.iterative or context.twin is None:
         return None
-    got: Found = case.run(case.attack, case.twin)
-    return chance(case, got)
+    got: AttackOutcome = context.run(context.attack, context.twin)
+    return chance(context, got)

@@ -8,7 +8,7 @@ from torch import Tensor
 from steadyear.attacks.balls import NormBall
 from steadyear.attacks.black_box.noise import Noise
 from steadyear.attacks.gradient.pgd import PGD
-from steadyear.attacks.sanity.protocol.case import Case, difference, slack
+from steadyear.attacks.sanity.protocol.context import CheckContext, difference, slack
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import check
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
@@ -28,14 +28,14 @@ def _judge_identity(samples: list[Sample]) -> Finding:
 
 
 @check(1, "identity", "change at a budget of 0", _judge_identity, "attack")
-def identity(case: Case) -> dict[str, Tensor] | None:
+def identity(context: CheckContext) -> dict[str, Tensor] | None:
     """Run the attack without a budget."""
-    if not case.bounded or not isinstance(case.attack.ball, NormBall):
+    if not context.bounded or not isinstance(context.attack.ball, NormBall):
         return None
-    few = case.first(_FEW)
-    got = few.run(case.attack.at(0.0))
+    few = context.first(_FEW)
+    got = few.run(context.attack.at(0.0))
     moved, gap = linf_norm(got.perturbation), difference(got.prediction, got.clean)
-    rest = moved.new_zeros(len(case.x) - len(moved))
+    rest = moved.new_zeros(len(context.x) - len(moved))
     return {"moved": torch.cat([moved, rest]), "gap": torch.cat([gap, rest.to(gap.dtype)])}
 
 
@@ -51,10 +51,10 @@ def _judge_artefact(samples: list[Sample]) -> Finding:
 
 
 @check(3, "artefact", "difference when the attacked clips are asked again", _judge_artefact, "cell")
-def artefact(case: Case) -> dict[str, Tensor]:
+def artefact(context: CheckContext) -> dict[str, Tensor]:
     """Predict again, objective and success included, from the tensor that was handed out."""
-    got, objective = case.got, case.objective
-    with case.bound() as bound:
+    got, objective = context.got, context.objective
+    with context.bound_model() as bound:
         prediction = bound.prediction(got.adversarial)
         value = objective(prediction, bound.target)
         margin = objective.margin(prediction, bound.clean, bound.target)
@@ -79,15 +79,15 @@ def _judge_precision(samples: list[Sample]) -> Finding:
 
 
 @check(26, "precision", "successes undone by full precision", _judge_precision, "cell")
-def precision(case: Case) -> dict[str, Tensor]:
+def precision(context: CheckContext) -> dict[str, Tensor]:
     """Ask in which precision the scores are; of bfloat16 attacks, what full precision undid."""
-    half = torch.full((len(case.x),), float(case.got.half))
-    undone = torch.zeros(len(case.x))
-    if case.attack.precision == "bf16":
-        with case.bound() as bound, torch.autocast(case.x.device.type, torch.bfloat16):
-            prediction = bound.prediction(case.got.adversarial)
-            claimed = case.objective.success(prediction, bound.clean, bound.target)
-        undone = (claimed & ~case.got.success).double().cpu()
+    half = torch.full((len(context.x),), float(context.got.half))
+    undone = torch.zeros(len(context.x))
+    if context.attack.precision == "bf16":
+        with context.bound_model() as bound, torch.autocast(context.x.device.type, torch.bfloat16):
+            prediction = bound.prediction(context.got.adversarial)
+            claimed = context.objective.success(prediction, bound.clean, bound.target)
+        undone = (claimed & ~context.got.success).double().cpu()
     return {"half": half, "undone": undone}
 
 
@@ -105,14 +105,14 @@ def _judge_single(samples: list[Sample]) -> Finding:
 
 
 @check(11, "single_step", "lead of a single step, in rises", _judge_single, "cell")
-def single_step(case: Case) -> dict[str, Tensor] | None:
+def single_step(context: CheckContext) -> dict[str, Tensor] | None:
     """Take one step of the whole budget from the clean clip."""
-    if not case.iterative:
+    if not context.iterative:
         return None
-    attack = case.attack
+    attack = context.attack
     # From the clean clip a measure of distance to it has no gradient.
-    with case.bound() as bound:
-        flat = case.objective.flat_at(bound.clean, bound.target)
+    with context.bound_model() as bound:
+        flat = context.objective.stationary_at(bound.clean, bound.target)
     one = PGD(
         attack.ball,
         attack.objective,
@@ -121,7 +121,7 @@ def single_step(case: Case) -> dict[str, Tensor] | None:
         random_start=flat,
         **attack.settings | {"precision": "fp32"},
     )
-    return _against(case, case.run(one).objective, "single")
+    return _against(context, context.run(one).objective, "single")
 
 
 def _judge_noise(samples: list[Sample]) -> Finding:
@@ -147,21 +147,21 @@ def _judge_noise(samples: list[Sample]) -> Finding:
 
 
 @check(15, "noise", "rise under noise, in rises under attack", _judge_noise, "cell")
-def noise(case: Case) -> dict[str, Tensor] | None:
+def noise(context: CheckContext) -> dict[str, Tensor] | None:
     """Spend the same budget without an aim."""
-    if not case.aimed:
+    if not context.aimed:
         return None
-    a = case.attack
+    a = context.attack
     settings = a.settings | {"seed": a.seed + 1}
     control = Noise(a.ball, a.objective, tries=_TRIES, **settings)
-    return _against(case, case.run(control).objective, "noise")
+    return _against(context, context.run(control).objective, "noise")
 
 
-def _against(case: Case, objective: Tensor, name: str) -> dict[str, Tensor]:
-    got = case.got
+def _against(context: CheckContext, objective: Tensor, name: str) -> dict[str, Tensor]:
+    got = context.got
     return {
         name: objective.double() - got.clean_objective.double(),
         "rise": got.objective.double() - got.clean_objective.double(),
         "slack": slack(got.objective),
-        "iterative": torch.full_like(got.objective, float(case.iterative)),
+        "iterative": torch.full_like(got.objective, float(context.iterative)),
     }

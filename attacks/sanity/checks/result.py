@@ -11,7 +11,7 @@ from torch import Tensor
 from steadyear.attacks.objectives.classes import ClassObjective
 from steadyear.attacks.objectives.multilabel import MultiLabelObjective
 from steadyear.attacks.objectives.regression import RegressionObjective
-from steadyear.attacks.sanity.protocol.case import Case, slack
+from steadyear.attacks.sanity.protocol.context import CheckContext, slack
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.registry import check, share_judge
 from steadyear.attacks.sanity.protocol.verdict import Finding, Status, graded
@@ -37,24 +37,24 @@ def _judge_budget(samples: list[Sample]) -> Finding:
     "clips",
     needs="no attack that has a budget",
 )
-def budget(case: Case) -> dict[str, Tensor] | None:
+def budget(context: CheckContext) -> dict[str, Tensor] | None:
     """Measure again, in float64, what was handed out against the clean input of the batch."""
-    if not math.isfinite(case.budget):
+    if not math.isfinite(context.budget):
         return None
-    got, eps = case.got, case.budget
-    at_input = case.attack.view.at_input
-    clean = case.x.double() if at_input else (got.adversarial - got.perturbation).double()
+    got, eps = context.got, context.budget
+    at_input = context.attack.view.at_input
+    clean = context.x.double() if at_input else (got.adversarial - got.perturbation).double()
     moved = (got.adversarial.double() - clean).flatten(1)
     length = moved.norm(dim=1)
     known = {"linf": moved.abs().amax(1), "l2": length, "l1": moved.abs().sum(1)}
     known["snr"] = torch.where(length > 0, length / clean.flatten(1).norm(dim=1), 0.0)
-    size = known.get(case.attack.ball.norm)
+    size = known.get(context.attack.ball.norm)
     if size is None:
-        size = case.attack.ball.size(moved.reshape(clean.shape), clean)
+        size = context.attack.ball.size(moved.reshape(clean.shape), clean)
     ratio = size / eps if eps > 0 else torch.where(size > 0, torch.inf, 0.0)
     sound = got.adversarial.flatten(1).isfinite().all(1)
-    if case.attack.bounds is not None:
-        low, high = (got.adversarial.new_tensor(v) for v in case.attack.bounds)
+    if context.attack.bounds is not None:
+        low, high = (got.adversarial.new_tensor(v) for v in context.attack.bounds)
         sound &= ((got.adversarial >= low) & (got.adversarial <= high)).flatten(1).all(1)
     return {"excess": torch.where(sound & ratio.isfinite(), ratio, torch.inf)}
 
@@ -78,12 +78,12 @@ def _judge_clean(samples: list[Sample]) -> Finding:
 
 
 @check(4, "clean_score", "difference of clean outputs between attacks", _judge_clean, "clips")
-def clean_score(case: Case) -> dict[str, Tensor]:
+def clean_score(context: CheckContext) -> dict[str, Tensor]:
     """Keep two sums of each clip's clean output; the same clip must give the same ones."""
-    clean = case.got.clean.double().flatten(1)
+    clean = context.got.clean.double().flatten(1)
     weights = torch.linspace(1, 2, clean.shape[1], dtype=torch.float64, device=clean.device)
     # The names tell apart what attacks read, which is nothing to compare.
-    read = f"{case.attack.view.perturb_at}/{case.attack.view.read_at}/{case.attack.view.field}"
+    read = f"{context.attack.view.perturb_at}/{context.attack.view.read_at}/{context.attack.view.field}"
     return {f"sum of {read}": clean.sum(1), f"weighted {read}": (clean * weights).sum(1)}
 
 
@@ -114,16 +114,16 @@ def _highest(sample: Sample) -> float:
 
 
 @check(6, "output_type", "outputs of an unexpected kind", _judge_type, "clips")
-def output_type(case: Case) -> dict[str, Tensor] | None:
+def output_type(context: CheckContext) -> dict[str, Tensor] | None:
     """See whether logits are probabilities, and real outputs within the labels."""
-    prediction = case.got.prediction.flatten(1)
-    if isinstance(case.objective, ClassObjective | MultiLabelObjective):
-        clean = case.got.clean.flatten(1)
+    prediction = context.got.prediction.flatten(1)
+    if isinstance(context.objective, ClassObjective | MultiLabelObjective):
+        clean = context.got.clean.flatten(1)
         return {"probability": ((clean >= 0) & (clean <= 1)).all(1)}
-    real = isinstance(case.objective, RegressionObjective)
-    if not real or case.target is None or case.target.shape != case.got.prediction.shape:
+    real = isinstance(context.objective, RegressionObjective)
+    if not real or context.target is None or context.target.shape != context.got.prediction.shape:
         return None
-    target = case.target.flatten(1)
+    target = context.target.flatten(1)
     return {
         "low": target.amin(1),
         "high": target.amax(1),
@@ -142,13 +142,13 @@ def _judge_rises(samples: list[Sample]) -> Finding:
 
 
 @check(9, "loss_rises", "share of clips whose objective rises", _judge_rises, "clips")
-def loss_rises(case: Case) -> dict[str, Tensor] | None:
+def loss_rises(context: CheckContext) -> dict[str, Tensor] | None:
     """Compare the objective before and after."""
-    if not case.aimed:
+    if not context.aimed:
         return None
-    clean = case.got.clean_objective
-    rises = case.got.objective >= clean - slack(clean)
-    return {"rises": rises, "iterative": torch.full_like(clean, float(case.iterative))}
+    clean = context.got.clean_objective
+    rises = context.got.objective >= clean - slack(clean)
+    return {"rises": rises, "iterative": torch.full_like(clean, float(context.iterative))}
 
 
 def _judge_converged(samples: list[Sample]) -> Finding:
@@ -172,13 +172,13 @@ def _judge_converged(samples: list[Sample]) -> Finding:
     "clips",
     needs="no attack of at least five gradient steps whose path could be seen",
 )
-def converged(case: Case) -> dict[str, Tensor] | None:
+def converged(context: CheckContext) -> dict[str, Tensor] | None:
     """Look at the path of the objective that the solver saw."""
-    if not case.aimed or len(case.path) < 5:
+    if not context.aimed or len(context.path) < 5:
         return None
-    best = torch.stack([*case.path, case.got.objective]).double().cummax(0).values
+    best = torch.stack([*context.path, context.got.objective]).double().cummax(0).values
     late = best[-1] - best[math.ceil(0.8 * (len(best) - 1))]
-    return {"late": late, "total": best[-1] - case.got.clean_objective.double()}
+    return {"late": late, "total": best[-1] - context.got.clean_objective.double()}
 
 
 def _judge_monotone(samples: list[Sample]) -> Finding:
@@ -207,12 +207,12 @@ def _violations(lower: Sample, upper: Sample) -> float:
 
 
 @check(13, "monotone", "share of the rise lost at a larger budget", _judge_monotone, "clips")
-def monotone(case: Case) -> dict[str, Tensor] | None:
+def monotone(context: CheckContext) -> dict[str, Tensor] | None:
     """Keep how far the objective rose."""
-    if not case.aimed:
+    if not context.aimed:
         return None
-    rise = case.got.objective.double() - case.got.clean_objective.double()
-    return {"rise": rise, "iterative": torch.full_like(rise, float(case.iterative))}
+    rise = context.got.objective.double() - context.got.clean_objective.double()
+    return {"rise": rise, "iterative": torch.full_like(rise, float(context.iterative))}
 
 
 @check(
@@ -228,11 +228,11 @@ def monotone(case: Case) -> dict[str, Tensor] | None:
     "clips",
     needs="no iterative attack whose path could be seen",
 )
-def silent_success(case: Case) -> dict[str, Tensor] | None:
+def silent_success(context: CheckContext) -> dict[str, Tensor] | None:
     """Compare the best value on the path with the value handed out."""
-    if not case.aimed or len(case.path) < 2:
+    if not context.aimed or len(context.path) < 2:
         return None
-    best = torch.stack(case.path).amax(0)
-    rounding = _HALF_PRECISION if case.attack.precision == "bf16" else _FOLDED
-    scale = torch.maximum(best.abs(), case.got.clean_objective.abs())
-    return {"silent": best > case.got.objective + rounding * scale + _OF_ONE}
+    best = torch.stack(context.path).amax(0)
+    rounding = _HALF_PRECISION if context.attack.precision == "bf16" else _FOLDED
+    scale = torch.maximum(best.abs(), context.got.clean_objective.abs())
+    return {"silent": best > context.got.objective + rounding * scale + _OF_ONE}

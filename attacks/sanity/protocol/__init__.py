@@ -1,1 +1,1 @@
-"""What every sanity check works with: the case, its evidence and the verdict."""
+"""What every sanity check works with: the context, its evidence and the verdict."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from steadyear.attacks.sanity.protocol.case import Case
+from steadyear.attacks.sanity.protocol.context import CheckContext
 from steadyear.attacks.sanity.protocol.evidence import Sample
 from steadyear.attacks.sanity.protocol.verdict import Finding, graded
 
@@ -20,7 +20,7 @@ Scope = Literal["model", "attack", "cell", "clips", "given"]
 first clips, once per attack, at its middle budget. ``cell``: the first clips, at every budget.
 ``clips``: all clips, at every budget, from what the attack handed out. ``given``: somewhere else.
 """
-Measure = Callable[[Case], "dict[str, Tensor] | None"]
+Measure = Callable[[CheckContext], "dict[str, Tensor] | None"]
 """Numbers by name, each of shape (clips,); ``None`` where the check has no meaning."""
 Judge = Callable[[list[Sample]], Finding]
 
@@ -104,5 +104,5 @@ def share_judge(name: str, says: str, good: float, bad: float) -> Judge:
     return judge
 
 
-def nothing(case: Case) -> None:
+def nothing(context: CheckContext) -> None:
     """A check whose numbers come from somewhere else measures nothing here."""

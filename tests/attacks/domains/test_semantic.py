@@ -22,7 +22,7 @@ ALL = [
     change.Gain(),
     change.LowPass(),
     change.BackgroundNoise(),
-    change.Room(),
+    change.RoomImpulseResponse(),
     change.Pitch(),
     change.Tempo(),
     change.SpectralQuantisation(),
@@ -146,7 +146,7 @@ def test_noises_have_seeds() -> None:
 def test_a_click_in_a_room_dies_away_in_time(decay, seconds) -> None:
     click = torch.zeros(1, RATE, dtype=torch.float64)
     click[0, 0] = 1.0
-    room = change.Room(6.0, (0.1, 0.4))
+    room = change.RoomImpulseResponse(6.0, (0.1, 0.4))
     found = room(click, torch.tensor([[1.0, decay]]).double(), RATE)
     tail = (found - click)[0]
     assert found[0, 0] == pytest.approx(1.0)
@@ -235,9 +235,11 @@ def test_a_budget_of_nothing_is_the_clean_clip() -> None:
 
 def test_transformations_follow_each_other() -> None:
     sound = clips()
-    box = SemanticBox([change.Gain(), change.Room()], RATE)
+    box = SemanticBox([change.Gain(), change.RoomImpulseResponse()], RATE)
     point = points(3, 3)
-    by_hand = change.Room()(change.Gain()(sound, point[:, :1], RATE), point[:, 1:], RATE)
+    by_hand = change.RoomImpulseResponse()(
+        change.Gain()(sound, point[:, :1], RATE), point[:, 1:], RATE
+    )
     torch.testing.assert_close(box.render(point, sound), by_hand)
 
 
@@ -264,8 +266,8 @@ def test_another_sampling_rate_is_refused() -> None:
         lambda: SemanticBox([change.Gain()], 0),
         lambda: change.Gain(0.0),
         lambda: change.LowPass(-1.0),
-        lambda: change.Room(decay_seconds=(1.0, 0.5)),
-        lambda: change.Room(decay_seconds=(0.0, 0.5)),
+        lambda: change.RoomImpulseResponse(decay_seconds=(1.0, 0.5)),
+        lambda: change.RoomImpulseResponse(decay_seconds=(0.0, 0.5)),
         lambda: change.Pitch(0.0),
         lambda: change.Tempo(100.0),
         lambda: change.SpectralQuantisation(0.0),

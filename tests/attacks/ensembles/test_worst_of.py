@@ -26,7 +26,7 @@ from steadyear.attacks.domains import SemanticBox
 from steadyear.attacks.domains.transformations import Gain
 from steadyear.attacks.ensembles.worst_of import WorstOf
 from steadyear.attacks.objectives.batch import BatchCorrelation
-from steadyear.attacks.objectives.regression import Distance
+from steadyear.attacks.objectives.regression import PredictionChange
 
 
 @pytest.fixture
@@ -123,11 +123,11 @@ def test_a_start_is_used_and_curves_ascend(case) -> None:
 
 def test_parts_are_measured_against_what_each_of_them_needs(case) -> None:
     net, x, target = case
-    parts = [PGD(Linf(0.2), Distance()), PGD(Linf(0.2), SquaredError())]
+    parts = [PGD(Linf(0.2), PredictionChange()), PGD(Linf(0.2), SquaredError())]
     found = WorstOf(parts, AbsoluteError())(net, x, target)
     assert (found.objective >= found.clean_objective).all()
     torch.testing.assert_close(found.objective, (found.output - target).abs().mean(1))
-    own = WorstOf([PGD(Linf(0.2), Distance())])(net, x, target)
+    own = WorstOf([PGD(Linf(0.2), PredictionChange())])(net, x, target)
     torch.testing.assert_close(own.objective, (own.output - own.clean_output).abs().mean(1))
 
 
@@ -176,7 +176,9 @@ def test_what_does_not_fit_is_refused(case) -> None:
     boxes = [SemanticBox([Gain(db)], 1000) for db in (6, 12)]
     with pytest.raises(ValueError, match="differ in their view"):
         WorstOf([PGD(Linf(0.2), view=View(domain=box)) for box in boxes])
-    with pytest.raises(ValueError, match="judge Distance does not measure against the target"):
-        WorstOf(both(), Distance())
+    with pytest.raises(
+        ValueError, match="judge PredictionChange does not measure against the target"
+    ):
+        WorstOf(both(), PredictionChange())
     with pytest.raises(ValueError, match="starts at the clean clip"):
         WorstOf([PGD(Linf(0.2)), FGSM(Linf(0.2))])(*case[:2])

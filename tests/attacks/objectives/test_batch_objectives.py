@@ -33,7 +33,7 @@ from steadyear.attacks import (
 from steadyear.attacks.objectives.batch import BatchCorrelation, ClassRanking
 from steadyear.attacks.sanity import sanity_report
 from steadyear.attacks.sanity.checks.gradient import finite_differences
-from steadyear.attacks.sanity.protocol.case import Case
+from steadyear.attacks.sanity.protocol.context import CheckContext
 
 
 def labels(clips: int, classes: int) -> Tensor:
@@ -247,7 +247,7 @@ def test_sanity_checks_look_at_whole_batches(multilabel) -> None:
 def test_slopes_of_a_coupled_value_belong_to_all_clips() -> None:
     net, x, target = trained(False, 1)
     attack = PGD(Linf(0.05), BatchCorrelation())
-    case = Case(
+    case = CheckContext(
         "pgd",
         attack,
         copy.deepcopy(net).double(),

@@ -21,7 +21,7 @@ from steadyear.attacks import (
 )
 from steadyear.attacks.objectives.batch import BatchCorrelation
 from steadyear.attacks.objectives.constrained import ConstrainedObjective
-from steadyear.attacks.objectives.regression import Distance
+from steadyear.attacks.objectives.regression import PredictionChange
 
 OUTPUT_FIRST = View(field=["prediction", "concepts"])
 CONCEPTS_FIRST = View(field=["concepts", "prediction"])
@@ -86,7 +86,9 @@ def leaky() -> Case:
 def test_distance_is_the_mean_absolute_change_whatever_the_target() -> None:
     torch.manual_seed(0)
     net, x = nn.Linear(5, 3), torch.randn(4, 5)
-    result = PGD(Linf(0.1), Distance(tolerance=0.02))(net, x, torch.zeros(4, 8, dtype=torch.long))
+    result = PGD(Linf(0.1), PredictionChange(tolerance=0.02))(
+        net, x, torch.zeros(4, 8, dtype=torch.long)
+    )
     change = (result.output - result.clean_output).abs().mean(1)
     torch.testing.assert_close(result.objective, change)
     assert torch.equal(result.success, change > 0.02)
@@ -94,7 +96,7 @@ def test_distance_is_the_mean_absolute_change_whatever_the_target() -> None:
     # The steepest way of a linear model is known: no change can be larger.
     assert (change <= 0.1 * net.weight.abs().sum(1).mean() + 1e-6).all()
     with pytest.raises(ValueError, match="starts at the clean clip"):
-        PGD(Linf(0.1), Distance(), random_start=False)(net, x)
+        PGD(Linf(0.1), PredictionChange(), random_start=False)(net, x)
 
 
 def test_value_and_margin_by_hand() -> None:
@@ -119,7 +121,7 @@ def test_the_reference_carries_what_is_held() -> None:
     target = torch.randn(4, 3)
     held = ConstrainedObjective(SquaredError(), 3).reference(clean, target)
     assert torch.equal(held, torch.cat([target, clean[:, 3:]], 1))
-    for objective, given in ((SquaredError(), None), (Distance(), target)):
+    for objective, given in ((SquaredError(), None), (PredictionChange(), target)):
         assert torch.equal(ConstrainedObjective(objective, 3).reference(clean, given), clean)
 
 
@@ -131,7 +133,7 @@ def test_what_is_held_stays_within_the_tolerance(
 ) -> None:
     for case in (narrow, leaky):
         view = CONCEPTS_FIRST if concepts_first else OUTPUT_FIRST
-        inner, width = (Distance(), 7) if concepts_first else (SquaredError(), 8)
+        inner, width = (PredictionChange(), 7) if concepts_first else (SquaredError(), 8)
         attack = solver(
             Linf(eps), ConstrainedObjective(inner, width, TOLERANCE), steps=50, view=view
         )
@@ -145,7 +147,10 @@ def test_what_is_held_stays_within_the_tolerance(
 def change_with_concepts_held(case: Case, tolerance: float) -> tuple[Tensor, Tensor]:
     """Mean change of the outputs of clips whose concepts stayed, and what the head makes of that."""
     attack = APGD(
-        Linf(0.3), ConstrainedObjective(Distance(), 8, tolerance), steps=50, view=OUTPUT_FIRST
+        Linf(0.3),
+        ConstrainedObjective(PredictionChange(), 8, tolerance),
+        steps=50,
+        view=OUTPUT_FIRST,
     )
     result = attack(*case, index=torch.arange(60))
     change = (result.output.prediction - result.clean_output.prediction).abs().mean(1)
@@ -167,7 +172,7 @@ def test_through_a_side_channel_the_output_goes_further(leaky) -> None:
 
 def test_an_injective_head_holds_concepts_with_the_output_and_another_does_not(narrow) -> None:
     smallest = torch.linalg.svdvals(narrow.net.head.weight)[-1]
-    objective = ConstrainedObjective(Distance(), 7, TOLERANCE)
+    objective = ConstrainedObjective(PredictionChange(), 7, TOLERANCE)
     attack = APGD(Linf(0.3), objective, steps=50, view=CONCEPTS_FIRST)
     result = attack(*narrow, index=torch.arange(60))
     change = [a - b for a, b in zip(result.output, result.clean_output, strict=True)]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from steadyear.attacks import PGD, EmbeddingDissimilarity, Linf, SquaredError, View
 from steadyear.attacks.sanity import Finding, Status, sanity_report
 from steadyear.attacks.sanity.checks.result import silent_success
-from steadyear.attacks.sanity.protocol.case import Case, Found
+from steadyear.attacks.sanity.protocol.context import AttackOutcome, CheckContext
 from tests.attacks import broken_defences as broken
 
 BUDGETS = [1e-3, 1e-2, 0.1]
@@ -106,9 +106,13 @@ def silent(objective: float, beyond: float) -> bool:
     x = torch.zeros(2, 1, 4, 4)
     attack = PGD(Linf(0.1), EmbeddingDissimilarity(), view=View(field="embedding"))
     values = torch.full((2,), objective)
-    got = Found(x, x, x, x, torch.zeros(2), values, values > 0, torch.full((2,), 10), half=False)
+    got = AttackOutcome(
+        x, x, x, x, torch.zeros(2), values, values > 0, torch.full((2,), 10), half=False
+    )
     path = (torch.zeros(2), values + beyond)
-    columns = silent_success(Case("a", attack, nn.Identity(), x, None, torch.arange(2), got, path))
+    columns = silent_success(
+        CheckContext("a", attack, nn.Identity(), x, None, torch.arange(2), got, path)
+    )
     assert columns is not None
     return bool(columns["silent"].all())
 

@@ -17,7 +17,7 @@ from steadyear.attacks import (
     Towards,
     WorstOf,
 )
-from steadyear.attacks.objectives.regression import Distance
+from steadyear.attacks.objectives.regression import PredictionChange
 from steadyear.callbacks import RobustnessEvaluation
 from steadyear.callbacks.evaluation.tolerance import within_tolerance
 from tests.callbacks import foreign_modules as foreign
@@ -51,7 +51,7 @@ def test_success_is_an_error_that_grows_by_more_than_the_tolerance(tmp_path, tol
 
 
 def test_what_is_not_judged_by_ratings_stays_as_it_is():
-    for objective in (CrossEntropy(), Towards(0.4), BatchCorrelation(), Distance()):
+    for objective in (CrossEntropy(), Towards(0.4), BatchCorrelation(), PredictionChange()):
         attack = PGD(Linf(0.1), objective)
         assert within_tolerance(attack, 0.3).objective is objective
 

@@ -28,8 +28,8 @@ NORMS = ("linf", "l2")
 """Balls that checks know without asking them."""
 
 
-class Found(NamedTuple):
-    """What an attack handed out for some clips; tensors have shape (clips, ...).
+class AttackOutcome(NamedTuple):
+    """What an attack returned for some clips; tensors have shape (clips, ...).
 
     Attributes:
         clean: What the view reads of the clean clips.
@@ -53,9 +53,9 @@ class Found(NamedTuple):
     queries: Tensor
     half: bool
 
-    def first(self, clips: int) -> Found:
+    def first(self, clips: int) -> AttackOutcome:
         """The same for the first clips."""
-        return Found(
+        return AttackOutcome(
             self.clean[:clips],
             self.prediction[:clips],
             self.adversarial[:clips],
@@ -68,8 +68,8 @@ class Found(NamedTuple):
         )
 
 
-def found(result: AttackResult, attack: Attack) -> Found:
-    """What an attack handed out.
+def outcome_of(result: AttackResult, attack: Attack) -> AttackOutcome:
+    """What an attack returned.
 
     Args:
         result: The result of the attack.
@@ -77,7 +77,7 @@ def found(result: AttackResult, attack: Attack) -> Found:
     """
     raw = result.output if attack.view.field != "prediction" else prediction_of(result.output)
     half = isinstance(raw, Tensor) and raw.dtype in (torch.float16, torch.bfloat16)
-    return Found(
+    return AttackOutcome(
         attack.view.read(result.clean_output),
         attack.view.read(result.output),
         result.adversarial,
@@ -91,7 +91,7 @@ def found(result: AttackResult, attack: Attack) -> Found:
 
 
 @dataclass(frozen=True)
-class Case:
+class CheckContext:
     """One attack at one budget on some clips.
 
     Attributes:
@@ -101,7 +101,7 @@ class Case:
         x: Clean input, shape (clips, ...).
         target: What the objective is measured against; ``None`` takes the model's own prediction.
         index: Stable numbers of the clips, shape (clips,).
-        found: What the attack handed out; ``None`` before it ran.
+        outcome: What the attack returned; ``None`` before it ran.
         path: Objectives that the solver saw at every gradient, shape (clips,) each.
         others: Other models by name, for transfer.
         twin: An undefended model of the same architecture.
@@ -113,7 +113,7 @@ class Case:
     x: Tensor
     target: Tensor | None
     index: Tensor
-    found: Found | None = None
+    outcome: AttackOutcome | None = None
     path: tuple[Tensor, ...] = ()
     others: Mapping[str, Model] = field(default_factory=dict)
     twin: Model | None = None
@@ -129,15 +129,15 @@ class Case:
         return self.attack.ball.eps
 
     @property
-    def got(self) -> Found:
-        """What the attack handed out.
+    def got(self) -> AttackOutcome:
+        """What the attack returned.
 
         Raises:
             ValueError: If it did not run.
         """
-        if self.found is None:
+        if self.outcome is None:
             raise ValueError(f"The attack {self.name} did not run yet.")
-        return self.found
+        return self.outcome
 
     @property
     def bounded(self) -> bool:
@@ -155,7 +155,7 @@ class Case:
         """Whether it took more than one gradient; measured, not declared."""
         return self.aimed and bool((self.got.queries > 1).all())
 
-    def first(self, clips: int) -> Case:
+    def first(self, clips: int) -> CheckContext:
         """The same for the first clips; for all of them where their values hang together."""
         if self.objective.couples_clips:
             return self
@@ -164,21 +164,21 @@ class Case:
             x=self.x[:clips],
             target=None if self.target is None else self.target[:clips],
             index=self.index[:clips],
-            found=None if self.found is None else self.found.first(clips),
+            outcome=None if self.outcome is None else self.outcome.first(clips),
             path=tuple(values[:clips] for values in self.path),
         )
 
-    def run(self, attack: Attack, model: Model | None = None) -> Found:
+    def run(self, attack: Attack, model: Model | None = None) -> AttackOutcome:
         """Run another attack on the same clips.
 
         Args:
             attack: The attack.
-            model: The model to attack; ``None`` takes the case's own.
+            model: The model to attack; ``None`` takes the one of the context.
         """
         result = attack(
             self.model if model is None else model, self.x, self.target, index=self.index
         )
-        return found(result, attack)
+        return outcome_of(result, attack)
 
     def with_changes(self, **attributes: Any) -> Attack:
         """The attack with other attributes, such as ``steps`` or ``seed``."""
@@ -188,7 +188,7 @@ class Case:
         return attack
 
     @contextmanager
-    def bound(self) -> Iterator[Bound]:
+    def bound_model(self) -> Iterator[BoundModel]:
         """The function that the attack sees, in the state in which it is attacked."""
         with attack_mode(self.model, self.x.device):
             x = self.x.detach().clone()
@@ -196,11 +196,11 @@ class Case:
                 with torch.no_grad():
                     clean = self.attack.view.read(forward(start.clone()))
                 target = self.objective.reference(clean, self.target)
-                yield Bound(forward, self.attack, start, target.clone(), clean)
+                yield BoundModel(forward, self.attack, start, target.clone(), clean)
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundModel:
     """A model as a function of the perturbed tensor.
 
     Attributes:
