@@ -10,6 +10,7 @@ EXTRAS = {
     "transformers": "hub",
     "safetensors": "hub",
     "huggingface_hub": "hub",
+    "httpx2": "hub",
     "audiomentations": "augmentation",
     "matplotlib": "plots",
     "jinja2": "plots",
