@@ -1,10 +1,9 @@
-"""Every attack, in every ball, keeps the promises of the base class; a new attack needs a row."""
+"""Every attack, in every ball, keeps the promises of the base class; a new attack needs a row of `registry.py`."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -12,87 +11,26 @@ import torch
 from torch import Tensor, nn
 
 from steadyear.attacks import (
-    APGD,
-    BIM,
-    DDN,
-    EOT,
-    FGSM,
-    FMN,
-    L1,
     L2,
-    MIFGSM,
-    NES,
-    NIFGSM,
     PGD,
-    SNR,
-    AbsoluteError,
     Attack,
-    AudioAutoAttack,
     Ball,
-    CarliniWagner,
-    DeepFool,
-    FrequencyMask,
-    GridSearch,
-    HopSkipJump,
     Linf,
     Noise,
-    Psychoacoustic,
-    RandomSearch,
-    SignAdam,
-    Square,
-    SquaredError,
-    Transfer,
-    Unbounded,
-    Universal,
     View,
-    WorstOf,
 )
+from tests.attacks.registry import ATTACKS, BALLS, BALLS_ELSEWHERE
 
-
-@dataclass(frozen=True)
-class Row:
-    make: Callable[..., Attack]
-    aimed: bool = True
-    random: bool | None = True
-    """Whether another key gives another result; None where the worst case itself may be found."""
-
-
-ROWS: dict[type[Attack], Row] = {
-    PGD: Row(lambda ball, **more: PGD(ball, steps=4, restarts=2, **more)),
-    BIM: Row(lambda ball, **more: BIM(ball, steps=4, **more), random=False),
-    FGSM: Row(FGSM, random=False),
-    APGD: Row(lambda ball, **more: APGD(ball, steps=8, restarts=2, **more)),
-    MIFGSM: Row(lambda ball, **more: MIFGSM(ball, steps=4, **more), random=False),
-    NIFGSM: Row(lambda ball, **more: NIFGSM(ball, steps=4, **more), random=False),
-    Square: Row(lambda ball, **more: Square(ball, queries=80, **more)),
-    AudioAutoAttack: Row(
-        lambda ball, **more: AudioAutoAttack(ball, version="1.1-quick", **more), random=None
-    ),
-    NES: Row(lambda ball, **more: NES(ball, steps=8, samples=20, **more)),
-    EOT: Row(lambda ball, **more: EOT(PGD(ball, steps=4, **more), samples=2)),
-    RandomSearch: Row(lambda ball, **more: RandomSearch(ball, tries=20, **more), aimed=False),
-    WorstOf: Row(
-        lambda ball, seed=0, **more: WorstOf(
-            [PGD(ball, o, steps=4, **more) for o in (SquaredError(), AbsoluteError())], seed=seed
-        )
-    ),
-    Noise: Row(lambda ball, **more: Noise(ball, tries=3, **more), aimed=False),
-}
-BALLS = (Linf, L2)
-# Without a bound most of these promises mean nothing; test_sign_adam holds what remains.
-UNBOUNDED_ATTACKS, UNBOUNDED_BALLS = {SignAdam}, {Unbounded}
-# Some want waveforms, and their sizes are no plain norms; test_l1_ball, test_audio_balls and
-# test_psychoacoustic hold what they promise.
-BALLS_WITH_TESTS_OF_THEIR_OWN = {L1, SNR, FrequencyMask, Psychoacoustic}
-# For boxes of few dimensions; test_grid_search holds what it promises.
-FEW_DIMENSIONS = {GridSearch}
-# They do not spend a budget; test_minimal_norm and the tests of each hold what they promise.
-MINIMAL_NORM = {FMN, DDN, CarliniWagner, DeepFool, HopSkipJump}
-# They bring their perturbation along; test_transfer_attack and test_universal hold what they promise.
-FOUND_ELSEWHERE = {Transfer, Universal}
+PLAIN_BALLS = (Linf, L2)
+"""Balls whose size is a plain norm; the others have tests of their own in tests/attacks/balls."""
 EVERY = pytest.mark.parametrize(
     ("row", "ball"),
-    [pytest.param(r, b, id=f"{a.__name__}-{b.__name__}") for a, r in ROWS.items() for b in BALLS],
+    [
+        pytest.param(row, ball, id=f"{name}-{ball.__name__}")
+        for name, row in ATTACKS.items()
+        if row.spend is not None
+        for ball in PLAIN_BALLS
+    ],
 )
 
 
@@ -114,10 +52,27 @@ def concrete(base: type) -> set[type]:
     return found
 
 
-def test_every_attack_and_every_ball_is_in_the_table() -> None:
-    elsewhere = UNBOUNDED_ATTACKS | MINIMAL_NORM | FOUND_ELSEWHERE | FEW_DIMENSIONS
-    assert concrete(Attack) == set(ROWS) | elsewhere
-    assert concrete(Ball) == set(BALLS) | UNBOUNDED_BALLS | BALLS_WITH_TESTS_OF_THEIR_OWN
+def unlisted(base: type, rows: Iterable[str]) -> set[str]:
+    """Names on one side only: classes without a row, and rows without a class."""
+    return {kind.__name__ for kind in concrete(base)} ^ {name.split()[0] for name in rows}
+
+
+def test_every_attack_and_every_ball_has_a_row() -> None:
+    for base, rows in ((Attack, ATTACKS), (Ball, {**BALLS, **BALLS_ELSEWHERE})):
+        wrong = unlisted(base, rows)
+        assert not wrong, (
+            f"{sorted(wrong)}: every {base.__name__} needs exactly one row in tests/attacks/registry.py."
+        )
+
+
+def test_an_attack_without_a_row_is_noticed() -> None:
+    assert unlisted(Attack, [name for name in ATTACKS if name != "PGD"]) == {"PGD"}
+
+
+def test_every_attack_is_tested_somewhere() -> None:
+    for name, row in ATTACKS.items():
+        complete = row.make is not None and row.spend is not None
+        assert complete != bool(row.elsewhere), f"{name}: give make and spend, or say elsewhere."
 
 
 class OneByOne(nn.Module):
@@ -148,7 +103,7 @@ def norms(perturbation: Tensor, ball: type[Ball]) -> np.ndarray:
 @pytest.mark.parametrize("eps", [1e-3, 0.1, 20.0])
 def test_stays_in_the_ball(row, ball, eps, case) -> None:
     model, x, target, index = case
-    result = row.make(ball(eps))(model, x, target, index=index)
+    result = row.spend(ball(eps))(model, x, target, index=index)
     size = norms(result.adversarial.double() - x.double(), ball)
     assert (size <= eps * (1 + 1e-6)).all()
     np.testing.assert_allclose(result.size.numpy(), size, rtol=1e-6)
@@ -160,7 +115,7 @@ def test_stays_in_the_ball_and_in_bounds(row, ball, case) -> None:
     model, x, target, index = case
     low, high = 0.1, 0.7
     x = x.clamp(low, high)
-    result = row.make(ball(0.3), bounds=(low, high))(model, x, target, index=index)
+    result = row.spend(ball(0.3), bounds=(low, high))(model, x, target, index=index)
     low, high = x.min(), x.max()  # the bounds in single precision
     assert result.adversarial.min() >= low
     assert result.adversarial.max() <= high
@@ -173,13 +128,13 @@ def test_stays_in_the_ball_and_in_bounds(row, ball, case) -> None:
 def test_clean_values_beyond_the_bounds_are_refused(row, ball, case) -> None:
     model, x, target, _ = case
     with pytest.raises(ValueError, match="beyond the bounds"):
-        row.make(ball(0.1), bounds=(0.0, 1.0))(model, x, target)
+        row.spend(ball(0.1), bounds=(0.0, 1.0))(model, x, target)
 
 
 @EVERY
 def test_the_numbers_belong_to_the_returned_tensor(row, ball, case) -> None:
     model, x, target, index = case
-    attack = row.make(ball(0.5))
+    attack = row.spend(ball(0.5))
     result = attack(model, x, target, index=index)
     with torch.no_grad():
         clean, output = model(x), model(result.adversarial)
@@ -194,7 +149,7 @@ def test_the_numbers_belong_to_the_returned_tensor(row, ball, case) -> None:
 @EVERY
 def test_raises_the_objective_of_every_clip(row, ball, case) -> None:
     model, x, target, index = case
-    attack = row.make(ball(0.1))
+    attack = row.spend(ball(0.1))
     result = attack(model, x, target, index=index)
     if row.aimed:
         assert (result.objective > result.clean_objective).all()
@@ -205,7 +160,7 @@ def test_raises_the_objective_of_every_clip(row, ball, case) -> None:
 @EVERY
 def test_a_budget_of_zero_changes_nothing(row, ball, case) -> None:
     model, x, target, index = case
-    result = row.make(ball(0.0))(model, x, target, index=index)
+    result = row.spend(ball(0.0))(model, x, target, index=index)
     assert torch.equal(result.adversarial, x)
     assert torch.equal(result.output, model(x))
     assert (result.size == 0).all()
@@ -214,7 +169,7 @@ def test_a_budget_of_zero_changes_nothing(row, ball, case) -> None:
 @EVERY
 def test_a_clip_does_not_depend_on_its_batch(row, ball, case) -> None:
     model, x, target, index = case
-    attack = row.make(ball(0.3))
+    attack = row.spend(ball(0.3))
     whole = attack(model, x, target, index=index)
     for clips in ([3], [5, 0], [4, 3, 2, 1, 0, 5]):
         part = attack(model, x[clips], target[clips], index=index[clips])
@@ -239,7 +194,7 @@ def test_is_deterministic_and_keyed(row, ball, source, case) -> None:
     model, x, target, index = case
 
     def run(key: int) -> Tensor:
-        attack = row.make(ball(0.3), seed=key if source == "seed" else 0)
+        attack = row.spend(ball(0.3), seed=key if source == "seed" else 0)
         more = {}
         if source == "generator":
             more["generator"] = torch.Generator().manual_seed(key)
@@ -257,19 +212,19 @@ def test_is_deterministic_and_keyed(row, ball, source, case) -> None:
 def test_ignores_the_global_random_state(row, ball, case) -> None:
     model, x, target, _ = case
     torch.manual_seed(1)
-    first = row.make(ball(0.3))(model, x, target).adversarial
+    first = row.spend(ball(0.3))(model, x, target).adversarial
     torch.manual_seed(2)
-    assert torch.equal(first, row.make(ball(0.3))(model, x, target).adversarial)
+    assert torch.equal(first, row.spend(ball(0.3))(model, x, target).adversarial)
 
 
 @EVERY
 def test_at_changes_the_budget_of_a_copy(row, ball, case) -> None:
     model, x, target, index = case
-    attack = row.make(ball(0.3), seed=5)
+    attack = row.spend(ball(0.3), seed=5)
     other = attack.at(0.1)
     assert type(other) is type(attack)
     assert (attack.ball.eps, other.ball.eps) == (0.3, 0.1)
-    expected = row.make(ball(0.1), seed=5)(model, x, target, index=index).adversarial
+    expected = row.spend(ball(0.1), seed=5)(model, x, target, index=index).adversarial
     assert torch.equal(other(model, x, target, index=index).adversarial, expected)
 
 
@@ -279,7 +234,7 @@ def test_perturbs_inside_the_model(row, ball, case) -> None:
     model = nn.Sequential(nn.Tanh(), model)
     with torch.no_grad():
         target = model(x) + 0.3
-    attack = row.make(ball(0.1), view=View(perturb_at="0"))
+    attack = row.spend(ball(0.1), view=View(perturb_at="0"))
     result = attack(model, x, target, index=index)
     assert torch.equal(result.perturbation, result.adversarial - x.tanh())
     assert torch.equal(result.output, model[1](result.adversarial))
@@ -291,7 +246,7 @@ def test_a_solver_is_not_trusted(case) -> None:
             return torch.full_like(query.x, 100.0)
 
     model, x, target, _ = case
-    for ball in BALLS:
+    for ball in PLAIN_BALLS:
         result = Cheat(ball(0.1))(model, x, target)
         assert (norms(result.perturbation, ball) <= 0.1 * (1 + 1e-6)).all()
 
@@ -300,7 +255,7 @@ def test_a_solver_is_not_trusted(case) -> None:
 def test_index_and_generator_exclude_each_other(row, ball, case) -> None:
     model, x, target, index = case
     with pytest.raises(ValueError, match="not both"):
-        row.make(ball(0.1))(model, x, target, index=index, generator=torch.Generator())
+        row.spend(ball(0.1))(model, x, target, index=index, generator=torch.Generator())
 
 
 def test_index_must_number_every_clip(case) -> None:
@@ -309,7 +264,7 @@ def test_index_must_number_every_clip(case) -> None:
         PGD(Linf(0.1))(model, x, target, index=index[:5])
 
 
-@pytest.mark.parametrize("ball", BALLS)
+@pytest.mark.parametrize("ball", PLAIN_BALLS)
 @pytest.mark.parametrize("eps", [-0.1, float("nan")])
 def test_a_budget_is_not_negative(ball, eps) -> None:
     with pytest.raises(ValueError, match="budget"):

@@ -1,4 +1,8 @@
-"""What the property tests draw from: a row for every ball, solver and objective that `attacks` exports."""
+"""The registry of the tests: one row for every attack, ball and objective of `steadyear.attacks`.
+
+The property tests draw from it, `test_attack_registry` holds every attack to the promises of the base
+class, and `tests/golden` says which attacks have recorded figures.
+"""
 
 from __future__ import annotations
 
@@ -31,27 +35,40 @@ class BallRow:
 
 
 @dataclass(frozen=True)
-class SolverRow:
-    """How a solver is made small, and what it promises.
+class AttackRow:
+    """How an attack is made, what it promises, and which tests take it.
 
     Attributes:
-        make: From ball, objective and further settings to the attack.
+        make: From ball, objective and further settings to a small attack, for the property tests;
+            ``None`` where they cannot take it.
         at_least: ``start``: at least as bad as the start that it was given. ``clean``: at least as bad
             as the clean clip. ``None``: no such promise.
         success_first: Whether success is better than any value.
         decides: Whether it decides clip by clip, so that objectives of a batch are refused.
         balls: The balls that it can search in; ``None`` stands for all.
-        tasks: For solvers with objectives of their own: keywords by task, in place of an objective.
+        tasks: For attacks with objectives of their own: keywords by task, in place of an objective.
         objectives: Names of the only objectives that it takes; ``None`` takes all.
+        spend: From ball and further settings to an attack that spends its budget, for
+            `test_attack_registry`; ``None`` where it cannot.
+        aimed: Whether it follows its objective; random points do not.
+        random: Whether another key gives another result; ``None`` where the worst case itself may be
+            found.
+        elsewhere: Without ``make`` or ``spend``: why, and which tests hold what it promises.
+        golden: Whether `tests/golden` records figures of it.
     """
 
-    make: Callable[..., Attack]
+    make: Callable[..., Attack] | None = None
     at_least: str | None = None
     success_first: bool = False
     decides: bool = False
     balls: frozenset[str] | None = None
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     objectives: frozenset[str] | None = None
+    spend: Callable[..., Attack] | None = None
+    aimed: bool = True
+    random: bool | None = True
+    elsewhere: str = ""
+    golden: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,60 +103,145 @@ BALLS: dict[str, BallRow] = {
     ),
 }
 NORMS = frozenset({"Linf", "L2"})
-SOLVERS: dict[str, SolverRow] = {
-    "PGD": SolverRow(lambda b, o, **m: attacks.PGD(b, o, steps=3, restarts=2, **m), "start"),
-    "BIM": SolverRow(lambda b, o, **m: attacks.BIM(b, o, steps=3, **m), "clean"),
-    "FGSM": SolverRow(attacks.FGSM),
-    "APGD": SolverRow(lambda b, o, **m: attacks.APGD(b, o, steps=5, **m), "start"),
-    "MIFGSM": SolverRow(lambda b, o, **m: attacks.MIFGSM(b, o, steps=3, **m), "clean"),
-    "NIFGSM": SolverRow(lambda b, o, **m: attacks.NIFGSM(b, o, steps=3, **m), "clean"),
-    "Noise": SolverRow(lambda b, o, **m: attacks.Noise(b, o, tries=2, **m)),
-    "Square": SolverRow(
-        lambda b, o, **m: attacks.Square(b, o, queries=6, **m), "start", balls=NORMS
+ATTACKS: dict[str, AttackRow] = {
+    "PGD": AttackRow(
+        lambda b, o, **m: attacks.PGD(b, o, steps=3, restarts=2, **m),
+        "start",
+        spend=lambda b, **m: attacks.PGD(b, steps=4, restarts=2, **m),
+        golden=True,
     ),
-    "FMN": SolverRow(
-        lambda b, o, **m: attacks.FMN(b, o, steps=4, shrink_steps=2, **m), decides=True
+    "BIM": AttackRow(
+        lambda b, o, **m: attacks.BIM(b, o, steps=3, **m),
+        "clean",
+        spend=lambda b, **m: attacks.BIM(b, steps=4, **m),
+        random=False,
+        golden=True,
     ),
-    "DDN": SolverRow(
+    "FGSM": AttackRow(attacks.FGSM, spend=attacks.FGSM, random=False, golden=True),
+    "APGD": AttackRow(
+        lambda b, o, **m: attacks.APGD(b, o, steps=5, **m),
+        "start",
+        spend=lambda b, **m: attacks.APGD(b, steps=8, restarts=2, **m),
+        golden=True,
+    ),
+    "MIFGSM": AttackRow(
+        lambda b, o, **m: attacks.MIFGSM(b, o, steps=3, **m),
+        "clean",
+        spend=lambda b, **m: attacks.MIFGSM(b, steps=4, **m),
+        random=False,
+        golden=True,
+    ),
+    "NIFGSM": AttackRow(
+        lambda b, o, **m: attacks.NIFGSM(b, o, steps=3, **m),
+        "clean",
+        spend=lambda b, **m: attacks.NIFGSM(b, steps=4, **m),
+        random=False,
+        golden=True,
+    ),
+    "Noise": AttackRow(
+        lambda b, o, **m: attacks.Noise(b, o, tries=2, **m),
+        spend=lambda b, **m: attacks.Noise(b, tries=3, **m),
+        aimed=False,
+        golden=True,
+    ),
+    "Square": AttackRow(
+        lambda b, o, **m: attacks.Square(b, o, queries=6, **m),
+        "start",
+        balls=NORMS,
+        spend=lambda b, **m: attacks.Square(b, queries=80, **m),
+        golden=True,
+    ),
+    "FMN": AttackRow(
+        lambda b, o, **m: attacks.FMN(b, o, steps=4, shrink_steps=2, **m),
+        decides=True,
+        elsewhere="spends no budget: test_minimal_norm and a test of its own",
+        golden=True,
+    ),
+    "DDN": AttackRow(
         lambda b, o, **m: attacks.DDN(b, o, steps=4, shrink_steps=2, **m),
         decides=True,
         balls=frozenset({"L2"}),
+        elsewhere="spends no budget: test_minimal_norm and a test of its own",
+        golden=True,
     ),
-    "CarliniWagner": SolverRow(
+    "CarliniWagner": AttackRow(
         lambda b, o, **m: attacks.CarliniWagner(b, o, steps=3, searches=2, shrink_steps=1, **m),
         decides=True,
         balls=frozenset({"L2"}),
+        elsewhere="spends no budget: test_minimal_norm and a test of its own",
+        golden=True,
     ),
-    "DeepFool": SolverRow(
+    "DeepFool": AttackRow(
         lambda b, o, **m: attacks.DeepFool(b, o, steps=3, candidates=2, shrink_steps=2, **m),
         decides=True,
+        elsewhere="spends no budget: test_minimal_norm and a test of its own",
+        golden=True,
     ),
-    "HopSkipJump": SolverRow(
+    "HopSkipJump": AttackRow(
         lambda b, o, **m: attacks.HopSkipJump(b, o, steps=1, probes=2, shrink_steps=1, **m),
         decides=True,
+        elsewhere="spends no budget: test_minimal_norm and a test of its own",
+        golden=True,
     ),
-    "NES": SolverRow(lambda b, o, **m: attacks.NES(b, o, steps=2, samples=4, **m), "start"),
-    "RandomSearch": SolverRow(lambda b, o, **m: attacks.RandomSearch(b, o, tries=3, **m), "start"),
-    "EOT": SolverRow(
-        lambda b, o, **m: attacks.EOT(attacks.PGD(b, o, steps=2, **m), samples=2), "start"
+    "NES": AttackRow(
+        lambda b, o, **m: attacks.NES(b, o, steps=2, samples=4, **m),
+        "start",
+        spend=lambda b, **m: attacks.NES(b, steps=8, samples=20, **m),
+        golden=True,
     ),
-    "AudioAutoAttack": SolverRow(
+    "RandomSearch": AttackRow(
+        lambda b, o, **m: attacks.RandomSearch(b, o, tries=3, **m),
+        "start",
+        spend=lambda b, **m: attacks.RandomSearch(b, tries=20, **m),
+        aimed=False,
+        golden=True,
+    ),
+    "EOT": AttackRow(
+        lambda b, o, **m: attacks.EOT(attacks.PGD(b, o, steps=2, **m), samples=2),
+        "start",
+        spend=lambda b, **m: attacks.EOT(attacks.PGD(b, steps=4, **m), samples=2),
+        golden=True,
+    ),
+    "AudioAutoAttack": AttackRow(
         lambda b, o, **m: attacks.AudioAutoAttack(b, version="1.1-quick", **m),
         "clean",
         success_first=True,
         tasks={task: {"task": task} for task in ("regression", "multilabel", "multiclass")},
+        spend=lambda b, **m: attacks.AudioAutoAttack(b, version="1.1-quick", **m),
+        random=None,
+        golden=True,
     ),
-    "AudioAutoAttack by damage": SolverRow(
+    "AudioAutoAttack by damage": AttackRow(
         lambda b, o, **m: attacks.AudioAutoAttack(b, version="1.1-quick", worst="damage", **m),
         "clean",
         tasks={task: {"task": task} for task in ("regression", "multilabel", "multiclass")},
+        elsewhere="another question of AudioAutoAttack, not another attack: test_ensemble",
+        golden=True,
     ),
-    "WorstOf": SolverRow(
+    "WorstOf": AttackRow(
         lambda b, o, seed=0: attacks.WorstOf(
             [attacks.PGD(b, o, steps=2), attacks.APGD(b, o, steps=2)], seed=seed
         ),
         "clean",
         success_first=True,
+        spend=lambda b, seed=0, **m: attacks.WorstOf(
+            [
+                attacks.PGD(b, o, steps=4, **m)
+                for o in (attacks.SquaredError(), attacks.AbsoluteError())
+            ],
+            seed=seed,
+        ),
+        golden=True,
+    ),
+    "SignAdam": AttackRow(elsewhere="searches without a bound: test_sign_adam", golden=True),
+    "GridSearch": AttackRow(
+        elsewhere="searches domains of few dimensions: test_grid_search", golden=True
+    ),
+    "Transfer": AttackRow(
+        elsewhere="asks nothing of the attacked model: test_transfer_attack", golden=True
+    ),
+    "Universal": AttackRow(
+        elsewhere="asks nothing of the attacked model: test_universal", golden=True
     ),
 }
 OBJECTIVES: dict[str, ObjectiveRow] = {
@@ -171,10 +273,4 @@ OBJECTIVES: dict[str, ObjectiveRow] = {
     "DLR": ObjectiveRow(attacks.DLR(), "multiclass"),
     "TargetedDLR": ObjectiveRow(attacks.TargetedDLR(), "pairs"),
 }
-EXCEPTED = {
-    "Unbounded": "a set without a budget: test_sign_adam",
-    "SignAdam": "searches without a bound: test_sign_adam",
-    "GridSearch": "searches domains of few dimensions: test_grid_search",
-    "Transfer": "asks nothing of the attacked model: test_transfer_attack",
-    "Universal": "asks nothing of the attacked model: test_universal",
-}
+BALLS_ELSEWHERE = {"Unbounded": "a set without a budget: test_sign_adam"}
