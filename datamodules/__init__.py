@@ -10,6 +10,7 @@ from steadyear.datamodules.bases.birds import BirdDataModule
 from steadyear.datamodules.batch import AudioBatch
 from steadyear.datamodules.datasets.bird_folder import BirdFolderDataModule
 from steadyear.datamodules.datasets.birdset.data_module import BirdSetDataModule
+from steadyear.datamodules.datasets.labelled_audio import LabelledAudio
 from steadyear.datamodules.datasets.rated_music import RatedMusic
 from steadyear.datamodules.datasets.soundtracks.data_module import SoundtracksDataModule
 from steadyear.datamodules.datasets.synthetic_birds.data_module import SyntheticBirds
@@ -26,6 +27,7 @@ __all__ = [
     "BirdFolderDataModule",
     "BirdSetDataModule",
     "ConceptNoise",
+    "LabelledAudio",
     "RatedMusic",
     "SoundtracksDataModule",
     "SyntheticBirds",

@@ -15,6 +15,7 @@ from steadyear.lightning_modules.frontends import (
 )
 from steadyear.lightning_modules.losses import AsymmetricLoss
 from steadyear.lightning_modules.modules.base import BaseModule
+from steadyear.lightning_modules.modules.multiclass import MultiClassModule
 from steadyear.lightning_modules.modules.multilabel import MultiLabelModule
 from steadyear.lightning_modules.modules.regression import RegressionModule
 from steadyear.lightning_modules.networks import (
@@ -31,6 +32,7 @@ from steadyear.lightning_modules.outputs import Output
 from steadyear.lightning_modules.pretrained.module import PretrainedBirdClassifier
 from steadyear.lightning_modules.pretrained.published import PublishedModel, load_published
 
+import_room(f"{__name__}.metrics")
 import_room(f"{__name__}.networks")
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "Frontend",
     "LogFilterbank",
     "LogMel",
+    "MultiClassModule",
     "MultiLabelModule",
     "Output",
     "PretrainedBirdClassifier",

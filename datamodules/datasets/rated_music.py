@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from steadyear.datamodules.bases.audio import AudioDataModule
 from steadyear.datamodules.paths import expand_path
-from steadyear.datamodules.sources.audio_files import AudioFiles, Normalize
+from steadyear.datamodules.sources.audio_files import AudioFiles, Normalize, files_of_clips
 from steadyear.datamodules.sources.clips import RatedClips
 from steadyear.datamodules.tables.ratings import RatingTable
 from steadyear.datamodules.tables.splits import Splits, named_splits, random_splits
@@ -63,7 +62,7 @@ class RatedMusic(AudioDataModule):
         if not target_columns:
             raise ValueError("target_columns must name at least one column of ratings.")
         table = RatingTable(expand_path(ratings), id_column)
-        files = _files(expand_path(audio_dir), file_pattern, table.ids)
+        files = files_of_clips(expand_path(audio_dir), file_pattern, table.ids)
         concepts = concept_columns or []
         clips = RatedClips(
             AudioFiles(files, table.ids, normalize, trim, minimum_seconds),
@@ -81,17 +80,3 @@ class RatedMusic(AudioDataModule):
     def split_clips(self) -> Splits:
         """Split by ``split_column`` or at random; see the base class."""
         return self._named or random_splits(len(self.clip_ids), self.split, self.split_seed)
-
-
-def _files(folder: Path, pattern: str, ids: list[str]) -> list[Path]:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"The folder of audio files {folder} does not exist.")
-    try:
-        names = [pattern.format(id=clip_id) for clip_id in ids]
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError(
-            f"file_pattern {pattern!r} is not usable ({error}); write it like '{{id}}.ogg'."
-        ) from error
-    if len(set(names)) < len(names):
-        raise ValueError(f"file_pattern {pattern!r} gives several clips one file; use {{id}}.")
-    return [folder / name for name in names]

@@ -20,6 +20,31 @@ Normalize = Literal["none", "peak", "int16_peak"]
 SILENCE = 1 / 32767
 
 
+def files_of_clips(folder: Path, pattern: str, ids: list[str]) -> list[Path]:
+    """The file of every clip.
+
+    Args:
+        folder: Folder of the audio files.
+        pattern: Name of a clip's file, such as ``{id}.ogg``.
+        ids: Ids of the clips.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If the pattern cannot be used, or gives several clips one file.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"The folder of audio files {folder} does not exist.")
+    try:
+        names = [pattern.format(id=clip_id) for clip_id in ids]
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"file_pattern {pattern!r} is not usable ({error}); write it like '{{id}}.ogg'."
+        ) from error
+    if len(set(names)) < len(names):
+        raise ValueError(f"file_pattern {pattern!r} gives several clips one file; use {{id}}.")
+    return [folder / name for name in names]
+
+
 def read_mono(path: Path, sample_rate: int) -> Tensor:
     """Read a WAV, FLAC, OGG or MP3 file, mix it to mono and resample it.
 

@@ -19,11 +19,12 @@ from steadyear.lightning_modules.frontends.base import Frontend
 
 @dataclass(frozen=True)
 class RatedClips:
-    """Clips and what listeners said about them.
+    """Clips and their ratings or classes.
 
     Args:
         source: The clips.
-        targets: Ratings to be predicted, shape (clips, num_targets), float32.
+        targets: Ratings to be predicted, shape (clips, num_targets), float32; or class numbers, shape
+            (clips,), int64.
         target_names: Their names.
         concepts: Mid-level features, shape (clips, num_concepts), float32, if there are any.
         concept_names: Their names.

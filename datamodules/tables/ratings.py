@@ -29,7 +29,7 @@ class RatingTable:
 
     def __init__(self, path: Path, id_column: str) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"The table of ratings {path} does not exist.")
+            raise FileNotFoundError(f"The table {path} does not exist.")
         self.path = path
         self._decimal_comma = False
         self._table = self._read()

@@ -1,5 +1,11 @@
 """Figures of merit, equal for one process and many."""
 
+from steadyear.lightning_modules.metrics.clip_predictions import ClipPredictions
+from steadyear.lightning_modules.metrics.multiclass import (
+    MulticlassMetrics,
+    class_numbers,
+    multiclass_scores,
+)
 from steadyear.lightning_modules.metrics.multilabel import (
     AUROC,
     CMAP,
@@ -10,16 +16,19 @@ from steadyear.lightning_modules.metrics.multilabel import (
     multilabel_scores,
     ranking_errors,
 )
-from steadyear.lightning_modules.metrics.regression import RegressionMetrics, regression_scores
+from steadyear.lightning_modules.metrics.regression import regression_scores
 
 __all__ = [
     "AUROC",
     "CMAP",
     "ClipMean",
+    "ClipPredictions",
     "MicroAP",
+    "MulticlassMetrics",
     "MultilabelMetrics",
-    "RegressionMetrics",
     "Top1Accuracy",
+    "class_numbers",
+    "multiclass_scores",
     "multilabel_scores",
     "ranking_errors",
     "regression_scores",

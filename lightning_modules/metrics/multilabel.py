@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -17,6 +18,7 @@ from torchmetrics import Metric
 from steadyear.lightning_modules.metrics.clips import Clips, labels
 from steadyear.lightning_modules.metrics.multilabel_figures import figures, rankings, top_hits
 from steadyear.lightning_modules.metrics.ranking import Thresholds, at_least, average_precision
+from steadyear.lightning_modules.metrics.registry import registered, registered_scores
 from steadyear.lightning_modules.metrics.repeats import first_of_each
 
 
@@ -31,10 +33,11 @@ def multilabel_scores(
         names: Names of the classes; with them each class's average precision is given as well.
 
     Returns:
-        ``cmap``, ``auroc``, ``top1``, ``top1_with_nocalls``, ``micro_ap``, and ``ap/<name>`` for
-        every named class that occurs.
+        ``cmap``, ``auroc``, ``top1``, ``top1_with_nocalls``, ``micro_ap``, the registered scores, and
+        ``ap/<name>`` for every named class that occurs.
     """
-    return figures(Clips([prediction], [labels(target)]), names)
+    scores = figures(Clips([prediction], [labels(target)]), names)
+    return scores | registered_scores("multilabel", prediction, labels(target))
 
 
 def ranking_errors(prediction: Tensor, target: Tensor) -> Tensor:
@@ -190,7 +193,12 @@ class MultilabelMetrics(MultilabelMetric):
 
     def compute(self) -> dict[str, Tensor]:
         """The figures of :func:`multilabel_scores`, scalars."""
-        found = figures(self.clips(), self.names)
+        clips = self.clips()
+        found = figures(clips, self.names)
+        if registered("multilabel"):
+            # Only then is the memory for all clips in one piece needed.
+            batches = (torch.from_numpy(np.concatenate(each)) for each in clips.batches())
+            found |= registered_scores("multilabel", *batches)
         return {name: torch.tensor(value) for name, value in found.items()}
 
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from steadyear.lightning_modules.metrics.repeats import first_of_each
+from steadyear.lightning_modules.metrics.registry import registered_scores
 
 
 def pearson(prediction: Tensor, target: Tensor) -> Tensor:
@@ -40,8 +39,8 @@ def regression_scores(
         names: Names of the outputs; with them each output's correlation is given as well.
 
     Returns:
-        ``pearson``, ``mae``, ``rmse`` and ``r2``, each the mean over the outputs, and
-        ``pearson/<name>`` for every name. R2 of an output without variation is left out of the
+        ``pearson``, ``mae``, ``rmse`` and ``r2``, each the mean over the outputs, the registered
+        scores, and ``pearson/<name>`` for every name. R2 of an output without variation is left out of the
         mean.
     """
     prediction, target = prediction.cpu().double(), target.cpu().double()
@@ -55,55 +54,6 @@ def regression_scores(
         "rmse": error.square().mean(0).sqrt().mean().item(),
         "r2": r2.mean().item() if len(r2) else float("nan"),
     }
+    scores |= registered_scores("regression", prediction, target)
     each = zip(names, correlation.tolist(), strict=True) if names else ()
     return scores | {f"pearson/{name}": value for name, value in each}
-
-
-class RegressionMetrics(Metric):
-    """Collects predictions by clip, drops repeats, and scores them once.
-
-    A distributed sampler repeats clips to fill the last batch; scored by ``index`` the numbers of
-    one process and of many are the same.
-    """
-
-    full_state_update = False
-    is_differentiable = False
-
-    index: list[Tensor]
-    prediction: list[Tensor]
-    target: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("index", "prediction", "target"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
-
-    def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
-        """Add a batch.
-
-        Args:
-            prediction: Predictions, shape (batch, outputs).
-            target: True values, same shape.
-            index: Stable numbers of the clips, shape (batch,).
-        """
-        self.prediction.append(prediction.detach().float())
-        self.target.append(target.detach().float())
-        self.index.append(index)
-
-    def compute(self) -> Tensor:
-        """Predictions and targets of every clip once, in the order of the index.
-
-        Returns:
-            Both, shape (2, clips, outputs).
-        """
-        index, prediction, target = (
-            _joined(state) for state in (self.index, self.prediction, self.target)
-        )
-        position = first_of_each(index)
-        # One tensor, because torchmetrics squeezes tensors of a single element.
-        return torch.stack([prediction[position], target[position]])
-
-
-def _joined(state: list[Tensor] | Tensor) -> Tensor:
-    # After a sync across processes torchmetrics hands out one tensor instead of a list.
-    return torch.cat(state) if isinstance(state, list) else state

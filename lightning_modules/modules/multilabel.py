@@ -10,17 +10,16 @@ from steadyear.foundation.task import MULTILABEL
 from steadyear.lightning_modules.frontends.base import Frontend
 from steadyear.lightning_modules.losses import AsymmetricLoss
 from steadyear.lightning_modules.metrics import (
-    ClipMean,
     MultilabelMetrics,
     multilabel_scores,
     ranking_errors,
 )
-from steadyear.lightning_modules.modules.base import BaseModule, Batch, Stage
+from steadyear.lightning_modules.modules.base import Batch
+from steadyear.lightning_modules.modules.classifier import Classifier
 from steadyear.lightning_modules.modules.regression import HeadCallable
-from steadyear.lightning_modules.outputs import Output
 
 
-class MultiLabelModule(BaseModule):
+class MultiLabelModule(Classifier):
     """Predicts one logit per class; a clip may have several classes or none.
 
     Args:
@@ -55,52 +54,9 @@ class MultiLabelModule(BaseModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         parameter_groups: dict[str, dict[str, float]] | None = None,
     ) -> None:
-        super().__init__(network, frontend, optimizer, lr_scheduler, parameter_groups)
-        self.remember_configuration()
-        embedding_dim = getattr(network, "embedding_dim", None)
-        if not isinstance(embedding_dim, int):
-            raise TypeError(f"{type(network).__name__} needs an integer embedding_dim attribute.")
-        self.head = head(embedding_dim)
-        self.loss_function = AsymmetricLoss() if loss is None else loss
-        self.class_names: list[str] = []
-        self._scores = MultilabelMetrics()
-        self._losses = ClipMean()
-
-    def setup(self, stage: str) -> None:
-        """Fit the front end, and take the names of the classes from the data.
-
-        Raises:
-            ValueError: If the head has another number of classes.
-        """
-        super().setup(stage)
-        data = getattr(self.trainer, "datamodule", None)
-        self.class_names = list(getattr(data, "target_names", []))
-        classes = getattr(self.head, "num_classes", None)
-        if self.class_names and isinstance(classes, int):
-            self._check_classes(classes, len(self.class_names))
-
-    def _check_classes(self, head: int, data: int) -> None:
-        if head != data:
-            raise ValueError(
-                f"The head gives {head} classes and the data has {data}: set "
-                f"model.head.num_classes to {data}, or select the data's classes."
-            )
-
-    def forward(self, x: Tensor) -> Output:
-        """Predict from waveforms (batch, time) or spectrograms (batch, 1, height, width)."""
-        embedding = self.embed(x)
-        logits, activations = self.head(embedding)
-        return Output(logits, embedding=embedding, prototype_activations=activations)
-
-    def loss(self, output: Output, batch: Batch) -> Tensor:
-        """Loss of the logits, plus the head's regularisation if it has one.
-
-        Raises:
-            ValueError: If targets are not multi-hot, or the head has another number of classes.
-        """
-        target = self._target(output.prediction, batch)
-        loss: Tensor = self.loss_function(output.prediction, target)
-        return loss + self._regularization()
+        loss = AsymmetricLoss() if loss is None else loss
+        settings = (frontend, optimizer, lr_scheduler, parameter_groups)
+        super().__init__(network, head, loss, MultilabelMetrics(), *settings)
 
     def _target(self, logits: Tensor, batch: Batch) -> Tensor:
         target: Tensor = batch["target"]
@@ -111,10 +67,6 @@ class MultiLabelModule(BaseModule):
             )
         self._check_classes(logits.shape[1], target.shape[1])
         return target.to(logits.dtype)
-
-    def _regularization(self) -> Tensor | float:
-        regularization = getattr(self.head, "regularization", None)
-        return regularization() if callable(regularization) else 0.0
 
     def clip_losses(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Loss of each clip without regularisation, shape (clips,); what robustness scores compare.
@@ -151,28 +103,3 @@ class MultiLabelModule(BaseModule):
             target: Labels, same shape.
         """
         return multilabel_scores(prediction, target, self.class_names)
-
-    def collect(self, output: Output, batch: Batch) -> None:
-        """Keep logits and losses by the clips' index.
-
-        Raises:
-            ValueError: If targets are not multi-hot, or the head has another number of classes.
-        """
-        target = self._target(output.prediction, batch)
-        self._losses.update(self.clip_losses(output.prediction, target), batch["index"])
-        self._scores.update(output.prediction, target, batch["index"])
-
-    def epoch_scores(self) -> dict[str, float]:
-        """Mean loss of a clip with the regularisation, and the scores of all clips."""
-        self._scores.names = self.class_names
-        loss = self._losses.compute().item() + float(self._regularization())
-        scores = {name: value.item() for name, value in self._scores.compute().items()}
-        self._losses.reset()
-        self._scores.reset()
-        return {"loss": loss} | scores
-
-    def _log_scores(self, stage: Stage) -> None:
-        for name, value in self.epoch_scores().items():
-            # In validation thousands of classes may come again every epoch.
-            if stage == "test" or "/" not in name:
-                self.log(f"{stage}/{name}", value, prog_bar=name == "loss")

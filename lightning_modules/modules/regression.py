@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from steadyear.foundation.task import REGRESSION
 from steadyear.lightning_modules.frontends.base import Frontend
-from steadyear.lightning_modules.metrics import RegressionMetrics, regression_scores
+from steadyear.lightning_modules.metrics import ClipPredictions, regression_scores
 from steadyear.lightning_modules.modules.base import BaseModule, Batch
 from steadyear.lightning_modules.networks.heads import LinearHead
 from steadyear.lightning_modules.outputs import Output
@@ -64,8 +64,8 @@ class RegressionModule(BaseModule):
         self.concept_weight = concept_weight
         self.target_names: list[str] = []
         self.concept_names: list[str] = []
-        self._targets = RegressionMetrics()
-        self._concepts = RegressionMetrics()
+        self._targets = ClipPredictions()
+        self._concepts = ClipPredictions()
 
     def setup(self, stage: str) -> None:
         """Fit the front end, and take the names of targets and concepts from the data.

@@ -1,4 +1,4 @@
-"""Emotify, and Soundtracks with the Mid-level ratings, in miniature: tables as published, and noise."""
+"""Emotify, ESC-50, and Soundtracks with the Mid-level ratings, in miniature: tables as published, and noise."""
 
 from __future__ import annotations
 
@@ -48,6 +48,28 @@ def write_emotify(folder: Path) -> None:
     table = pd.DataFrame(rows)
     table[EMOTIFY] = rng.uniform(0, 1, (20, 9))
     table.to_csv(folder / "mean_ratings_emotify.csv", index=False)
+
+
+def write_esc50(folder: Path) -> None:
+    """Write the table of 100 clips in 50 classes and five folds, and clips of 2 s.
+
+    Every class has a tone of its own.
+
+    Args:
+        folder: Where they go.
+    """
+    (folder / "audio").mkdir(parents=True)
+    (folder / "meta").mkdir()
+    rng, time = np.random.default_rng(2), np.arange(2 * 16000) / 16000
+    rows = ["filename,fold,target,category,esc10,src_file,take"]
+    for number in range(100):
+        label, fold, source = number % 50, number % 5 + 1, 100000 + number
+        name = f"{fold}-{source}-A-{label}.wav"
+        tone = 0.3 * np.sin(2 * np.pi * (200 + 60 * label) * time)
+        clip = tone + rng.normal(scale=0.01, size=len(time))
+        soundfile.write(folder / "audio" / name, clip.astype("float32"), 16000)
+        rows.append(f"{name},{fold},{label},class{label:02},{label < 10},{source},A")
+    (folder / "meta" / "esc50.csv").write_text("\n".join(rows) + "\n")
 
 
 def write_soundtracks(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Average precision of every class, clean and attacked."""
+"""The score of every class, clean and attacked."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def shown_classes(summary: Summary) -> list[str]:
 
 
 def draw_classes(summary: Summary) -> Figure:
-    """Draw the average precision of the classes, one panel per system.
+    """Draw the score of the classes, one panel per system.
 
     Args:
         summary: The comparison.
@@ -62,7 +62,7 @@ def draw_classes(summary: Summary) -> Figure:
     axes[0].invert_yaxis()
     axes[0].set_xlim(0, 1)
     axes[0].set_xticks([0, 0.5, 1], labels=["0", "0.5", "1"])
-    figure.supxlabel("average precision", fontsize=9)
+    figure.supxlabel(summary.task.target.label, fontsize=9)
     return figure
 
 

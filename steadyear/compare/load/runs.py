@@ -139,7 +139,8 @@ def read_run(folder: Path) -> Run:
     cells = _split(table, names, path)
     first = next(iter(cells.values()))
     targets, concepts = len(names.targets), len(names.concepts)
-    target = matrix(first, "target", targets, path)
+    width = task_of_table(names).target_width or targets
+    target = matrix(first, "target", width, path)
     prediction = matrix(first, "clean_prediction", targets, path)
     return Run(
         folder=folder,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -21,6 +21,13 @@ FEWEST_DRAWS: Final = 200
 WORK: Final = 150_000_000
 _VALUES_AT_ONCE: Final = 1_000_000
 _AP: Final = "ap/"
+SCORES: Final = {
+    "cmap": "cmAP",
+    "auroc": "AUROC",
+    "top1": "top-1",
+    "top1_with_nocalls": "with no-calls",
+    "micro_ap": "micro AP",
+}
 
 
 def multilabel(
@@ -81,7 +88,7 @@ def drawn_cmap(prediction: Floats, target: Floats) -> Floats:
         for scores, given in zip(prediction.T, target.T >= 0.5, strict=True)
     ]
     ranks = [each for each in ranks if each[0].shape[0]]
-    found = [_cmap(ranks, counts) for counts in _clip_counts(clips, draws)]
+    found = [_cmap(ranks, counts) for counts in clip_counts(clips, draws)]
     return np.concatenate(found)
 
 
@@ -122,7 +129,8 @@ def _cmap(ranks: Sequence[Segments], counts: Counts) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _clip_counts(clips: int, draws: int) -> tuple[Counts, ...]:
+def clip_counts(clips: int, draws: int) -> tuple[Counts, ...]:
+    """How often each clip is drawn, in pieces of shape (clips, some of the draws)."""
     return tuple(_draw(clips, draws))
 
 
@@ -136,3 +144,10 @@ def _draw(clips: int, draws: int) -> Iterator[Counts]:
         ).astype(np.int32)
         # Clips first, as the sparse product reads them.
         yield np.ascontiguousarray(counts.T)
+
+
+def labels_of_scores() -> Mapping[str, str]:
+    """What tables call every score, by name."""
+    from steadyear.lightning_modules.metrics.registry import registered
+
+    return SCORES | {name: each.label for name, each in registered("multilabel").items()}

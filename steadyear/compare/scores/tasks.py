@@ -9,9 +9,11 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from steadyear.compare.scores import multiclass
 from steadyear.compare.scores.multilabel import (
     data_set_robustness,
     drawn_cmap,
+    labels_of_scores,
     multilabel,
 )
 from steadyear.compare.scores.regression import regression
@@ -93,6 +95,10 @@ class TaskReport:
         loss_glossary: What the columns under attack are, where that is not clear.
         undefined: Says of which targets the score is undefined, and why; with a place for names.
         targets: What one output is called, and several.
+        labels_of_scores: Gives the name of every score in the table of them all; ``None`` where there
+            is no such table.
+        scores_glossary: What that table says beside ``glossary``.
+        target_width: Number of values in the target of a clip; ``None`` for one per output.
     """
 
     task: Task
@@ -111,6 +117,9 @@ class TaskReport:
     loss_glossary: str
     undefined: str
     targets: tuple[str, str]
+    labels_of_scores: Callable[[], Mapping[str, str]] | None = None
+    scores_glossary: str = ""
+    target_width: int | None = None
 
     @property
     def mean_over_clips(self) -> bool:
@@ -195,6 +204,51 @@ MULTILABEL: Final = TaskReport(
     ),
     undefined="average precision is undefined for {}, because a prediction is not a number.",
     targets=("class", "classes"),
+    labels_of_scores=labels_of_scores,
+    scores_glossary=(
+        "with no-calls = of all clips, a clip without labels is right if no class reaches a "
+        "probability of 0.5; micro AP = all labels together, as if of one class"
+    ),
 )
 
-TASKS: Final[Mapping[str, TaskReport]] = {each.name: each for each in (REGRESSION, MULTILABEL)}
+MULTICLASS: Final = TaskReport(
+    task=task.MULTICLASS,
+    figures=multiclass.multiclass,
+    score=Score(task.MULTICLASS.score, "accuracy", "Accuracy"),
+    other=Score("macro_f1", "macro F1", "F1 score, mean over classes"),
+    loss=Score("accuracy_drop", "accuracy drop", "clean minus attacked"),
+    target=Score("target_recall", "recall", "Recall of each class that occurs"),
+    robustness=None,
+    strength="accuracy_drop",
+    clips=Clips(
+        "attacked error",
+        "Δerror",
+        meaning="The error of a clip is 1 where its class is not recognised, else 0.",
+    ),
+    drawn=multiclass.drawn_accuracy,
+    columns=(
+        Column("clean accuracy", "accuracy", attacked=False),
+        Column("attacked accuracy", "accuracy", attacked=True),
+        Column("accuracy drop", "accuracy_drop", attacked=True),
+        Column("attacked macro F1", "macro_f1", attacked=True, digits=2),
+        Column("PRS", "prs", attacked=True, digits=2),
+    ),
+    has_range=False,
+    glossary=(
+        "accuracy = share of the clips whose highest logit belongs to their class; macro F1 = mean "
+        "over classes"
+    ),
+    loss_glossary=(
+        "drop = clean minus attacked; PRS = performance robustness score, 1 where nothing was "
+        "lost, mean over clips from their losses"
+    ),
+    undefined="recall is undefined for {}, because a prediction is not a number.",
+    targets=("class", "classes"),
+    labels_of_scores=multiclass.labels_of_scores,
+    scores_glossary="balanced accuracy = mean recall; ECE = expected calibration error, 15 bins",
+    target_width=1,
+)
+
+TASKS: Final[Mapping[str, TaskReport]] = {
+    each.name: each for each in (REGRESSION, MULTILABEL, MULTICLASS)
+}

@@ -1,4 +1,4 @@
-"""Classes and clips of multi-label tasks."""
+"""Classes and clips of classifiers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from steadyear.compare.figures.class_bars import draw_classes, shown_classes
 from steadyear.compare.figures.paper import draw_differences
 from steadyear.compare.render.picture import Picture, draw_picture
 from steadyear.compare.render.section import Section
-from steadyear.compare.scores.tasks import MULTILABEL
 from steadyear.compare.statistics.summary import Summary
 from steadyear.compare.tables.score_tables import (
     clip_frame,
@@ -25,18 +24,18 @@ class ClassSection(Section):
     frame_names = ("scores", "clip-errors")
 
     def applies(self, summary: Summary) -> bool:
-        """For labels."""
-        return summary.task is MULTILABEL
+        """For labels and classes."""
+        return summary.task.labels_of_scores is not None
 
     def figures(self, summary: Summary) -> list[Picture]:
-        """Precision of classes, and errors of clips."""
+        """Score of classes, and errors of clips."""
         headline, names = summary.headline.label, shown_classes(summary)
         hidden = len(summary.systems[0].clean.of_targets) - len(names)
         left_out = f" {hidden} classes that lose less are not shown." if hidden else ""
         return [
             draw_picture(
                 "classes",
-                f"Average precision of each class that occurs, clean (wide, grey) and under {headline} "
+                f"{summary.task.target.name}, clean (wide, grey) and under {headline} "
                 f"(narrow); dots: seeds.{left_out}",
                 draw_classes(summary),
             ),

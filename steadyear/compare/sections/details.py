@@ -10,7 +10,6 @@ from steadyear.compare.render.pages import (
     target_table,
 )
 from steadyear.compare.render.section import Section
-from steadyear.compare.scores.tasks import MULTILABEL
 from steadyear.compare.statistics.summary import Summary
 from steadyear.compare.tables.score_tables import (
     robustness_table,
@@ -24,8 +23,8 @@ class DetailSection(Section):
     order = 70
 
     def tables(self, summary: Summary) -> list[Table]:
-        """By attack and budget, target, concept and, for labels, score; then the strength."""
+        """By attack and budget, target, concept and, for classes, score; then the strength."""
         tables = [grid_table(summary), target_table(summary), concept_table(summary)]
-        if summary.task is MULTILABEL:
+        if summary.task.labels_of_scores is not None:
             tables += [score_table(summary), robustness_table(summary)]
         return [*tables, strength_table(summary)]

@@ -7,7 +7,15 @@ from steadyear.compare.figures.curves import draw_curves
 from steadyear.compare.load.cells import damaging, in_decibels
 from steadyear.compare.render.picture import Picture, draw_picture
 from steadyear.compare.render.section import Section
+from steadyear.compare.scores.tasks import TASKS, TaskReport
 from steadyear.compare.statistics.summary import Summary, System
+
+
+def _names(task: TaskReport) -> list[str]:
+    curves = (
+        f"robustness-{each.label.lower().replace(' ', '-')}" for each in (task.score, task.other)
+    )
+    return [*curves, task.loss.key.replace("_", "-")]
 
 
 class ScoreFigures(Section):
@@ -15,10 +23,7 @@ class ScoreFigures(Section):
 
     order = 20
     title = "Figures"
-    figure_names = (
-        *("robustness-mae", "robustness-r", "delta-mae", "concepts"),
-        *("robustness-cmap", "robustness-auroc", "cmap-drop"),
-    )
+    figure_names = (*(name for task in TASKS.values() for name in _names(task)), "concepts")
 
     def figures(self, summary: Summary) -> list[Picture]:
         """All of them; that of the concepts only where a system has some."""
@@ -34,21 +39,22 @@ class ScoreFigures(Section):
 
 def _curves(summary: Summary) -> list[Picture]:
     task, attack = summary.task, summary.headline.attack.label
+    score, other, loss = _names(task)
     return [
         draw_picture(
-            f"robustness-{task.score.label.lower()}",
+            score,
             f"{task.score.name} against budget, one panel per attack; 0 is clean. "
             "Lines: mean over seeds; bands: lowest to highest seed. Budgets of different "
             f"domains or norms are not comparable.{_decibels(summary)}{_apart(summary)}",
             draw_curves(summary, task.score),
         ),
         draw_picture(
-            f"robustness-{task.other.label.lower()}",
+            other,
             f"{task.other.name}, against budget; drawn as above.",
             draw_curves(summary, task.other),
         ),
         draw_picture(
-            task.loss.key.replace("_", "-"),
+            loss,
             f"Loss under {attack} at every budget: {task.loss.name} {task.score.label}. "
             "Bars: mean over seeds; dots: seeds.",
             draw_loss(summary),

@@ -75,7 +75,7 @@ def read_corrupted(run: Run) -> Corrupted | None:
     scores: dict[Cell, float] = {}
     clean = 0.0
     for cell, rows in _split(table, path).items():
-        target = matrix(rows, "target", width, path)
+        target = matrix(rows, "target", run.task.target_width or width, path)
         if not scores:
             clean = _score(run, matrix(rows, "clean_prediction", width, path), target)
         scores[cell] = _score(run, matrix(rows, "corrupted_prediction", width, path), target)

@@ -1,4 +1,4 @@
-"""Every score of a multi-label comparison: as tables, and unrounded by run and by clip."""
+"""Every score of a comparison of classifiers: as tables, and unrounded by run and by clip."""
 
 from __future__ import annotations
 
@@ -12,21 +12,17 @@ from steadyear.compare.statistics.spread import Scores, Spread
 from steadyear.compare.statistics.summary import Summary, System
 from steadyear.compare.tables.paper import DELTA
 
-SCORES: Final = {
-    "cmap": "cmAP",
-    "auroc": "AUROC",
-    "top1": "top-1",
-    "top1_with_nocalls": "with no-calls",
-    "micro_ap": "micro AP",
-    "clip_error": "clip error",
-}
 ROBUSTNESS: Final = {
     "cmap_drop": "cmAP drop",
+    "accuracy_drop": "accuracy drop",
     "prs_cmap": "cmAP PRS",
     "prs": "PRS",
     "drs": "DRS",
     "tars": "TARS",
 }
+
+
+_PRS_CMAP: Final = "cmAP PRS: exp(1 - clean / attacked), at most 1 (ours). "
 
 
 def score_table(summary: Summary) -> Table:
@@ -38,12 +34,14 @@ def score_table(summary: Summary) -> Table:
     Returns:
         The table.
     """
+    task = summary.task
     caption = (
-        f"{summary.task.glossary}; with no-calls = of all clips, a clip without labels is right if "
-        "no class reaches a probability of 0.5; micro AP = all labels together, as if of one class; "
-        f"clip error = mean over clips. {summary.task.clips.meaning} {spread_caption(summary)}"
+        f"{task.glossary}; {task.scores_glossary}; clip error = mean over clips. "
+        f"{task.clips.meaning} {spread_caption(summary)}"
     )
-    return _table("Every score", caption, summary, SCORES, clean=True)
+    labels = {} if task.labels_of_scores is None else task.labels_of_scores()
+    columns = {**labels, "clip_error": "clip error"}
+    return _table("Every score", caption, summary, columns, clean=True)
 
 
 def robustness_table(summary: Summary) -> Table:
@@ -59,7 +57,7 @@ def robustness_table(summary: Summary) -> Table:
     columns = {name: head for name, head in ROBUSTNESS.items() if name in known}
     caption = (
         "What the attacks took away. Robustness scores are between 0 and 1, and 1 says that nothing "
-        "was lost. cmAP PRS: exp(1 - clean / attacked), at most 1 (ours). The others are means "
+        f"was lost. {_PRS_CMAP * ('prs_cmap' in columns)}PRS, DRS and TARS are means "
         "over clips from the losses of the clips: PRS falls with the attacked loss, DRS as the "
         "prediction comes closer to the attacker's target, TARS is the F-measure of both; the "
         f"latter two for attacks with a target. {spread_caption(summary)}"
@@ -83,7 +81,7 @@ def _table(
 
 
 def _digits(name: str) -> int:
-    return 3 if name in ("cmap", "cmap_drop") else 2
+    return 3 if name in ("cmap", "cmap_drop", "accuracy", "accuracy_drop") else 2
 
 
 def score_frame(summary: Summary) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import torch
 from steadyear.datamodules import (
     BirdFolderDataModule,
     BirdSetDataModule,
+    LabelledAudio,
     RatedMusic,
     SoundtracksDataModule,
     SyntheticBirds,
@@ -24,7 +25,7 @@ from steadyear.datamodules.bases.base import BaseDataModule
 from steadyear.lightning_modules.frontends import LogMel
 from steadyear.lightning_modules.frontends.statistics import fit_statistics
 from tests.datamodules.birdset_miniature import write_miniature
-from tests.steadyear.music_data import write_emotify, write_soundtracks
+from tests.steadyear.music_data import write_emotify, write_esc50, write_soundtracks
 
 COUNTS = (4, 2, 2)
 
@@ -36,6 +37,8 @@ class Row(NamedTuple):
     seconds: float
     targets: int
     concepts: int = 0
+    numbers: bool = False
+    """Whether the target of a clip is the number of its class."""
 
 
 def bird_folder(folder: Path, **settings: Any) -> BaseDataModule:
@@ -61,6 +64,14 @@ def emotify(folder: Path, **settings: Any) -> BaseDataModule:
     return RatedMusic(str(folder / "audio"), table, cache_dir=str(folder / "cache"), **settings)
 
 
+def labelled(folder: Path, **settings: Any) -> BaseDataModule:
+    write_esc50(folder)
+    split = {"train": ["1", "2", "3"], "val": ["4"], "test": ["5"]}
+    settings |= {"split_column": "fold", "split_values": split, "excerpt_seconds": 2.0}
+    table, cache = str(folder / "meta/esc50.csv"), str(folder / "cache")
+    return LabelledAudio(str(folder / "audio"), table, "category", cache_dir=cache, **settings)
+
+
 def soundtracks(folder: Path, **settings: Any) -> BaseDataModule:
     write_soundtracks(folder)
     settings |= {"allow_missing": True, "excerpt_seconds": 2.0}
@@ -74,6 +85,7 @@ def synthetic(kind: Callable[..., BaseDataModule]) -> Callable[..., BaseDataModu
 ROWS: dict[type[BaseDataModule], Row] = {
     BirdFolderDataModule: Row(bird_folder, 5.0, 2),
     BirdSetDataModule: Row(birdset, 5.0, 3),
+    LabelledAudio: Row(labelled, 2.0, 50, numbers=True),
     RatedMusic: Row(emotify, 2.0, 2),
     SoundtracksDataModule: Row(soundtracks, 2.0, 8, 7),
     SyntheticBirds: Row(synthetic(SyntheticBirds), 5.0, 8),
@@ -110,14 +122,16 @@ def test_batches_of_every_part(kind: type[BaseDataModule], tmp_path: Path) -> No
             seen.append(size)
             expected = {
                 "waveform": (size, round(row.seconds * data.default_sample_rate)),
-                "target": (size, row.targets),
+                "target": (size,) if row.numbers else (size, row.targets),
                 "concepts": (size, row.concepts),
                 "index": (size,),
             }
             shapes = {key: tuple(value.shape) for key, value in batch.items()}
             assert shapes == {k: v for k, v in expected.items() if k != "concepts" or row.concepts}
             assert batch["index"].dtype == torch.int64
-            assert {batch[k].dtype for k in shapes if k != "index"} == {torch.float32}
+            assert batch["target"].dtype == (torch.int64 if row.numbers else torch.float32)
+            inputs = set(shapes) - {"index", "target"}
+            assert {batch[name].dtype for name in inputs} == {torch.float32}
             assert all(bool(value.isfinite().all()) for value in batch.values())
             assert max(batch["index"].tolist()) < len(data.clip_ids)
     assert len(seen) == 4

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
-from steadyear.lightning_modules.metrics import RegressionMetrics, regression_scores
+from steadyear.lightning_modules.metrics import ClipPredictions, regression_scores
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_repeated_clips_count_once_and_come_in_order(clips):
     prediction, target = clips
     order = torch.randperm(50, generator=torch.Generator().manual_seed(1))
     order = torch.cat([order, order[:7]])
-    metric = RegressionMetrics()
+    metric = ClipPredictions()
     for part in order.split(8):
         metric.update(prediction[part], target[part], part)
     collected = metric.compute()
@@ -86,7 +86,7 @@ def test_repeated_clips_count_once_and_come_in_order(clips):
 
 
 def test_of_repeats_the_first_is_kept():
-    metric = RegressionMetrics()
+    metric = ClipPredictions()
     metric.update(torch.tensor([[1.0], [2.0]]), torch.zeros(2, 1), torch.tensor([4, 4]))
     metric.update(torch.tensor([[3.0]]), torch.zeros(1, 1), torch.tensor([4]))
     assert metric.compute()[0].tolist() == [[1.0]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steadyear.compare.scores.multilabel import FEWEST_DRAWS, MOST_DRAWS, _clip_counts, drawn_cmap
+from steadyear.compare.scores.multilabel import FEWEST_DRAWS, MOST_DRAWS, clip_counts, drawn_cmap
 from steadyear.compare.statistics.bootstrap import score_interval, seed_interval
 from tests.steadyear.bird_comparisons import cmap
 
@@ -18,7 +18,7 @@ def test_cmap_is_computed_anew_on_drawn_clips() -> None:
     target[0, 2] = 1  # one clip only, which many draws miss
     logits = np.round(draw.normal(size=target.shape) + target, 1)  # with ties
     found = drawn_cmap(logits, target)
-    counts = np.concatenate(_clip_counts(30, MOST_DRAWS), axis=1)
+    counts = np.concatenate(clip_counts(30, MOST_DRAWS), axis=1)
     assert found.shape == (MOST_DRAWS,)
     assert (counts.sum(axis=0) == 30).all()
     for place in range(50):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.steadyear.bird_data import write_birdset
-from tests.steadyear.music_data import write_emotify, write_soundtracks
+from tests.steadyear.music_data import write_emotify, write_esc50, write_soundtracks
 
 CODES = [f"bird{i:02}" for i in range(21)]
 
@@ -17,6 +17,7 @@ def miniatures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Emotify, Soundtracks, BC6 and HSN; archives are unpacked by the first run that needs them."""
     folder = tmp_path_factory.mktemp("miniatures")
     write_emotify(folder / "emotify")
+    write_esc50(folder / "esc50")
     write_soundtracks(folder / "soundtracks")
     write_birdset(folder / "birdset_layout" / "BC6", "BC6", CODES[:6], 12, 4)
     write_birdset(folder / "birdset" / "HSN", "HSN", CODES, 24, 4)

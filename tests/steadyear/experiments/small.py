@@ -17,6 +17,7 @@ EXPERIMENTS = {
 }
 SYNTHETIC = ("demo", "synthetic", "birds_demo")
 BIRDS = ("birds_demo", "bc6", "birdset")
+CLASSES = ("esc50",)
 
 
 def changes(experiment: str) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def changes(experiment: str) -> dict[str, Any]:
     if folder == "mer":
         data["allow_missing"] = True
     network: dict[str, Any] = {"width": 0.05}
-    if folder in BIRDS:
+    if folder in BIRDS + CLASSES:
         network = {"depths": [1, 1, 1, 1], "hidden_sizes": [4, 4, 8, 8]}
     callbacks = {"robustness": {"init_args": {"budgets": [0.05], **attacks(folder)}}}
     if "protopnet" in experiment:

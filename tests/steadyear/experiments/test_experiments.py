@@ -11,7 +11,7 @@ import pytest
 
 from steadyear.__main__ import main
 from steadyear.study.plan import System, read_study
-from tests.steadyear.experiments.small import BIRDS, CONFIGS, EXPERIMENTS, small
+from tests.steadyear.experiments.small import BIRDS, CLASSES, CONFIGS, EXPERIMENTS, small
 
 PROTOCOLS = {"noise", "as_stated", "as_run"}
 STUDIES = {path.stem: read_study(path) for path in sorted((CONFIGS / "study").glob("*.yaml"))}
@@ -55,6 +55,9 @@ def test_every_experiment_fits_and_tests(experiment, workplace):
     columns = set(pd.read_csv(run / "metrics.csv").columns)
     if experiment.split("/")[0] in BIRDS:
         assert {"train/loss", "val/cmap", "test/cmap", "test/pgd_output@0.05/cmap"} <= columns
+        assert table["prs"].between(0, 1).all()
+    elif experiment.split("/")[0] in CLASSES:
+        assert {"val/accuracy", "test/macro_f1", "test/pgd@0.05/accuracy"} <= columns
         assert table["prs"].between(0, 1).all()
     else:
         strongest = "as_stated@0.05" if "mer" in experiment else "pgd@0.05"
