@@ -37,7 +37,7 @@ def test_scores_of_the_test_are_those_of_the_comparison(trained, capsys):
     summary = json.loads(Path("report/summary.json").read_text())
     (system,) = summary["systems"]
     cell = next(c for c in system["attacked"] if c["attack"] == "pgd")
-    assert cell["metrics"]["accuracy"]["0"] == pytest.approx(accuracy)
+    assert cell["metrics"]["accuracy"]["values"]["0"] == pytest.approx(accuracy)
     page = Path("report/index.html").read_text()
     assert "ECE" in page
     assert "Recall of each class" in page
