@@ -29,7 +29,7 @@ def changes(experiment: str) -> dict[str, Any]:
     folder = experiment.split("/")[0]
     data: dict[str, Any] = {"batch_size": 4}
     if folder in SYNTHETIC:
-        data["num_clips"] = [8, 4, 6]
+        data["num_clips"] = [4, 2, 2] if folder in BIRDS else [8, 4, 6]
     if folder not in BIRDS:
         data["excerpt_seconds"] = 2.0
     elif folder != "birds_demo":
@@ -44,6 +44,7 @@ def changes(experiment: str) -> dict[str, Any]:
         callbacks["prototypes"] = {"init_args": {"clips": 1}}
     trainer = {
         "max_epochs": 2,
+        "limit_test_batches": 1,
         "accelerator": "cpu",
         "enable_progress_bar": False,
         "enable_model_summary": False,
