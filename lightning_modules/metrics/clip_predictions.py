@@ -11,8 +11,8 @@ from torchmetrics import Metric
 from steadyear.lightning_modules.metrics.repeats import first_of_each
 
 
-class ClipPredictions(Metric):
-    """Collects predictions by clip, drops repeats.
+class ClipOutputs(Metric):
+    """Collects predictions and targets by clip.
 
     A distributed sampler repeats clips to fill the last batch; scored by ``index`` the numbers of
     one process and of many are the same.
@@ -29,6 +29,10 @@ class ClipPredictions(Metric):
         super().__init__()
         for name in ("index", "prediction", "target"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
+
+
+class ClipPredictions(ClipOutputs):
+    """Hands out predictions and targets in one piece."""
 
     def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
         """Add a batch.

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from steadyear.lightning_modules.metrics.clip_predictions import ClipOutputs
 from steadyear.lightning_modules.metrics.clips import Clips, labels
 from steadyear.lightning_modules.metrics.multilabel_figures import figures, rankings, top_hits
 from steadyear.lightning_modules.metrics.ranking import Thresholds, at_least, average_precision
@@ -68,25 +69,14 @@ def _average_precision(scores: Tensor, given: Tensor) -> float:
     return average_precision(thresholds, at_least(scores.sort().values.numpy(), thresholds.values))
 
 
-class MultilabelMetric(Metric):
+class MultilabelMetric(ClipOutputs):
     """Collects scores and labels by clip, drops repeats, and ranks them once.
 
     The scores are kept as they come and read class by class, so that the peak of memory stays below
     twice their size.
     """
 
-    full_state_update = False
-    is_differentiable = False
     higher_is_better = True
-
-    index: list[Tensor]
-    prediction: list[Tensor]
-    target: list[Tensor]
-
-    def __init__(self) -> None:
-        super().__init__()
-        for name in ("index", "prediction", "target"):
-            self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
         """Add a batch.

@@ -78,7 +78,7 @@ class BaseModule(LightningModule):
         and schedule stay out. Objects that were built in Python stay out too: a checkpoint must
         load without unpickling code.
         """
-        ignored = ["optimizer", "lr_scheduler", "parameter_groups", "metrics"]
+        ignored = ["optimizer", "lr_scheduler", "parameter_groups"]
         self.save_hyperparameters(ignore=ignored, logger=False)
         for name, value in list(self.hparams.items()):
             if isinstance(value, nn.Module) or callable(value):

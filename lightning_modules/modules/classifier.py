@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
+import torch
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
@@ -15,34 +17,44 @@ from steadyear.lightning_modules.outputs import Output
 
 
 class Classifier(BaseModule):
-    """Network, head and loss of a classifier; one logit per class.
+    """Predicts one logit per class.
 
     Args:
-        network: Maps spectrograms (batch, 1, height, width) to what the head reads, and has the
-            attribute ``embedding_dim``.
+        network: Maps spectrograms (batch, 1, height, width) to what the head reads, for bird models
+            a map (batch, channels, h, w), and has the attribute ``embedding_dim``, the number of
+            channels.
         head: Makes the head from ``embedding_dim``. The head gives logits and the activations of
             its prototypes, or ``None``; its ``regularization()``, if it has one, adds to the loss.
-        loss: Loss of logits and targets.
-        metrics: Collects logits and targets, and gives the scores of an epoch.
         frontend: Turns waveforms into the network's input.
+        loss: Loss of logits and targets; ``None`` stands for ``AsymmetricLoss()`` of labels and the
+            cross-entropy of single classes. A method ``per_clip`` that gives one value per clip
+            saves time.
         optimizer: Makes the optimiser from the parameters.
-        lr_scheduler: Makes the learning-rate schedule from the optimiser.
-        parameter_groups: The optimiser's settings by pattern of parameter names.
+        lr_scheduler: Makes the learning-rate schedule from the optimiser, stepped once per epoch;
+            ``WarmupCosine`` is stepped after every step of the optimiser.
+        parameter_groups: The optimiser's settings by pattern of parameter names, such as
+            ``{"head.prototype_vectors": {"lr": 0.01, "weight_decay": 0.0}}``; ``*`` stands for any
+            letters, and the first pattern that matches counts.
 
     Raises:
         TypeError: If a network does not say its ``embedding_dim``.
     """
 
+    default_loss: ClassVar[type[nn.Module]]
+    """Loss where none is given."""
+
+    metrics_class: ClassVar[type[MulticlassMetrics | MultilabelMetrics]]
+    """Collects logits and targets, and gives the scores of an epoch."""
+
     def __init__(
         self,
         network: nn.Module,
         head: HeadCallable,
-        loss: nn.Module,
-        metrics: MulticlassMetrics | MultilabelMetrics,
-        frontend: Frontend | None,
-        optimizer: OptimizerCallable,
-        lr_scheduler: LRSchedulerCallable | None,
-        parameter_groups: dict[str, dict[str, float]] | None,
+        frontend: Frontend | None = None,
+        loss: nn.Module | None = None,
+        optimizer: OptimizerCallable = torch.optim.AdamW,
+        lr_scheduler: LRSchedulerCallable | None = None,
+        parameter_groups: dict[str, dict[str, float]] | None = None,
     ) -> None:
         super().__init__(network, frontend, optimizer, lr_scheduler, parameter_groups)
         self.remember_configuration()
@@ -50,9 +62,9 @@ class Classifier(BaseModule):
         if not isinstance(embedding_dim, int):
             raise TypeError(f"{type(network).__name__} needs an integer embedding_dim attribute.")
         self.head = head(embedding_dim)
-        self.loss_function = loss
+        self.loss_function = self.default_loss() if loss is None else loss
         self.class_names: list[str] = []
-        self._scores = metrics
+        self._scores = self.metrics_class()
         self._losses = ClipMean()
 
     def setup(self, stage: str) -> None:

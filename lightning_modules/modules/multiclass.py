@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor, nn
 
 from steadyear.foundation.task import MULTICLASS
-from steadyear.lightning_modules.frontends.base import Frontend
 from steadyear.lightning_modules.metrics import (
     MulticlassMetrics,
     class_numbers,
@@ -16,7 +13,6 @@ from steadyear.lightning_modules.metrics import (
 )
 from steadyear.lightning_modules.modules.base import Batch
 from steadyear.lightning_modules.modules.classifier import Classifier
-from steadyear.lightning_modules.modules.regression import HeadCallable
 
 
 class MultiClassModule(Classifier):
@@ -24,40 +20,11 @@ class MultiClassModule(Classifier):
 
     Targets are class numbers (batch,), which the attacks on classes need; one-hot labels (batch,
     classes) train, too.
-
-    Args:
-        network: Maps spectrograms (batch, 1, height, width) to what the head reads, and has the
-            attribute ``embedding_dim``.
-        head: Makes the head from ``embedding_dim``. The head gives logits and the activations of
-            its prototypes, or ``None``; its ``regularization()``, if it has one, adds to the loss.
-        frontend: Turns waveforms into the network's input.
-        loss: Loss of logits and class numbers; ``None`` stands for the cross-entropy.
-        optimizer: Makes the optimiser from the parameters.
-        lr_scheduler: Makes the learning-rate schedule from the optimiser, stepped once per epoch;
-            ``WarmupCosine`` is stepped after every step of the optimiser.
-        parameter_groups: The optimiser's settings by pattern of parameter names, such as
-            ``{"head.*": {"lr": 0.01}}``; ``*`` stands for any letters, and the first pattern that
-            matches counts.
-
-    Raises:
-        TypeError: If a network does not say its ``embedding_dim``.
     """
 
     task = MULTICLASS.name
-
-    def __init__(
-        self,
-        network: nn.Module,
-        head: HeadCallable,
-        frontend: Frontend | None = None,
-        loss: nn.Module | None = None,
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        lr_scheduler: LRSchedulerCallable | None = None,
-        parameter_groups: dict[str, dict[str, float]] | None = None,
-    ) -> None:
-        loss = nn.CrossEntropyLoss() if loss is None else loss
-        settings = (frontend, optimizer, lr_scheduler, parameter_groups)
-        super().__init__(network, head, loss, MulticlassMetrics(), *settings)
+    default_loss = nn.CrossEntropyLoss
+    metrics_class = MulticlassMetrics
 
     def _target(self, logits: Tensor, batch: Batch) -> Tensor:
         target, classes = batch["target"], logits.shape[1]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import torch
-from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from torch import Tensor, nn
+from torch import Tensor
 
 from steadyear.foundation.task import MULTILABEL
-from steadyear.lightning_modules.frontends.base import Frontend
 from steadyear.lightning_modules.losses import AsymmetricLoss
 from steadyear.lightning_modules.metrics import (
     MultilabelMetrics,
@@ -16,47 +14,14 @@ from steadyear.lightning_modules.metrics import (
 )
 from steadyear.lightning_modules.modules.base import Batch
 from steadyear.lightning_modules.modules.classifier import Classifier
-from steadyear.lightning_modules.modules.regression import HeadCallable
 
 
 class MultiLabelModule(Classifier):
-    """Predicts one logit per class; a clip may have several classes or none.
-
-    Args:
-        network: Maps spectrograms (batch, 1, height, width) to what the head reads, for bird models
-            a map (batch, channels, h, w), and has the attribute ``embedding_dim``, the number of
-            channels.
-        head: Makes the head from ``embedding_dim``. The head gives logits and the activations of
-            its prototypes, or ``None``; its ``regularization()``, if it has one, adds to the loss.
-        frontend: Turns waveforms into the network's input.
-        loss: Loss of logits and multi-hot targets; ``None`` stands for ``AsymmetricLoss()``. A
-            method ``per_clip`` that gives one value per clip saves time.
-        optimizer: Makes the optimiser from the parameters.
-        lr_scheduler: Makes the learning-rate schedule from the optimiser, stepped once per epoch;
-            ``WarmupCosine`` is stepped after every step of the optimiser.
-        parameter_groups: The optimiser's settings by pattern of parameter names, such as
-            ``{"head.prototype_vectors": {"lr": 0.01, "weight_decay": 0.0}}``; ``*`` stands for any
-            letters, and the first pattern that matches counts.
-
-    Raises:
-        TypeError: If a network does not say its ``embedding_dim``.
-    """
+    """Predicts one logit per class; a clip may have several classes or none."""
 
     task = MULTILABEL.name
-
-    def __init__(
-        self,
-        network: nn.Module,
-        head: HeadCallable,
-        frontend: Frontend | None = None,
-        loss: nn.Module | None = None,
-        optimizer: OptimizerCallable = torch.optim.AdamW,
-        lr_scheduler: LRSchedulerCallable | None = None,
-        parameter_groups: dict[str, dict[str, float]] | None = None,
-    ) -> None:
-        loss = AsymmetricLoss() if loss is None else loss
-        settings = (frontend, optimizer, lr_scheduler, parameter_groups)
-        super().__init__(network, head, loss, MultilabelMetrics(), *settings)
+    default_loss = AsymmetricLoss
+    metrics_class = MultilabelMetrics
 
     def _target(self, logits: Tensor, batch: Batch) -> Tensor:
         target: Tensor = batch["target"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -100,29 +98,6 @@ def test_gradient_in_digital_silence_is_finite() -> None:
 def test_number_of_frames(num_samples: int) -> None:
     for frontend in (BirdSetLogMel(), LogMel(**{**TINY, "n_fft": 63})):
         assert frontend(noise(1, num_samples)).shape[-1] == frontend.num_frames(num_samples)
-
-
-def test_compiles_into_one_graph() -> None:
-    frontend = BirdSetLogMel()
-    waveform = noise(2, 9000)
-    compiled = torch.compile(frontend, backend="eager", fullgraph=True)
-    assert torch.equal(compiled(waveform), frontend(waveform))
-
-
-def test_copies_keep_the_values() -> None:
-    frontend = BirdSetLogMel()
-    waveform = noise(1, 5000)
-    for twin in (copy.deepcopy(frontend), pickle.loads(pickle.dumps(frontend))):
-        assert torch.equal(twin(waveform), frontend(waveform))
-
-
-def test_stays_in_single_precision_under_autocast() -> None:
-    frontend = BirdSetLogMel()
-    waveform = noise(1, 5000)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = frontend(waveform)
-    assert output.dtype == torch.float32
-    assert torch.equal(output, frontend(waveform))
 
 
 def test_double_precision_waveform_gives_single_precision() -> None:

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from steadyear.attacks import PGD, CrossEntropy, Linf
 from steadyear.callbacks.records.clip_measures import ClipMeasures
 from steadyear.lightning_modules import MultiClassModule
-from tests.lightning_modules.modules.test_multilabel import Maps, Plain, Prototypes, trainer
+from tests.lightning_modules.modules.test_multilabel import Maps, Plain, Prototypes
+from tests.lightning_modules.quiet_trainer import trainer
 
 CLASSES = 4
 

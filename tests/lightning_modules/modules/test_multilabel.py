@@ -9,7 +9,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning.pytorch import Trainer
 from sklearn.metrics import average_precision_score
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -24,6 +23,7 @@ from steadyear.lightning_modules import (
 )
 
 CLASSES = 4
+from tests.lightning_modules.quiet_trainer import trainer
 
 
 class Maps(nn.Module):
@@ -90,21 +90,6 @@ def batch(count=24):
 def module(head=Prototypes, **settings):
     torch.manual_seed(0)
     return MultiLabelModule(Maps(), head, **settings)
-
-
-def trainer(tmp_path, **settings):
-    return Trainer(
-        **{
-            "accelerator": "cpu",
-            "max_epochs": 2,
-            "default_root_dir": tmp_path,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-        }
-        | settings
-    )
 
 
 def named(made, names):

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.core.mixins.hparams_mixin import _given_hyperparameters_context
 from scipy.stats import pearsonr
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from steadyear.lightning_modules import A2B2E, A2E, A2M2E, LogMel, Output, RegressionModule
+from tests.lightning_modules.quiet_trainer import trainer
 
 
 class Pool(nn.Module):
@@ -52,21 +53,6 @@ def module(head=A2M2E, concept_weight=0.5, num_concepts=3, **settings):
     extra = {} if head is A2E else {"num_concepts": num_concepts}
     make = partial(head, num_targets=2, **extra)
     return RegressionModule(Pool(), make, concept_weight=concept_weight, **settings)
-
-
-def trainer(tmp_path, **settings):
-    return Trainer(
-        **{
-            "accelerator": "cpu",
-            "max_epochs": 2,
-            "default_root_dir": tmp_path,
-            "logger": False,
-            "enable_checkpointing": False,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-        }
-        | settings
-    )
 
 
 def test_loss_is_the_weighted_sum_of_mean_squared_errors():
