@@ -84,15 +84,18 @@ def test_where_no_pooled_test_can_be_made() -> None:
 
 def test_seeds_are_drawn_as_scipy_draws_them() -> None:
     left, right = errors(8, seed=1).mean(1), errors(8).mean(1)
-    options = {"method": "percentile", "n_resamples": 20_000, "rng": 7}
-    wanted = stats.bootstrap((left - right,), np.mean, **options).confidence_interval
-    near(seed_interval(left, right, paired=True), wanted)
+
+    def draw(*arguments):
+        generator = np.random.default_rng(7)  # scipy 1.14 does not know it as rng
+        options = {"method": "percentile", "n_resamples": 20_000, "random_state": generator}
+        return stats.bootstrap(*arguments, **options).confidence_interval
+
+    near(seed_interval(left, right, paired=True), draw((left - right,), np.mean))
 
     def difference(one, other, axis):
         return one.mean(axis=axis) - other.mean(axis=axis)
 
-    wanted = stats.bootstrap((left, right[:5]), difference, **options).confidence_interval
-    near(seed_interval(left, right[:5], paired=False), wanted)
+    near(seed_interval(left, right[:5], paired=False), draw((left, right[:5]), difference))
 
 
 def test_seeds_and_clips_are_drawn_independently_of_each_other() -> None:
