@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict
 from typing import Any, Final
 
-from steadyear.compare.load.cells import Attack, Cell
+from steadyear.compare.load.cells import AttackKey, Cell
 from steadyear.compare.render.section import SECTIONS
 from steadyear.compare.scores.tasks import REGRESSION, TaskReport
 from steadyear.compare.statistics.pairs import Comparison
 from steadyear.compare.statistics.spread import PARTS, Scores, Spread, finite, spread_json
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 FORMAT: Final = 1
 
@@ -56,7 +56,7 @@ def _task(summary: Summary) -> dict[str, Any]:
     return named | ({} if size is None else {"z_unit_db": size})
 
 
-def _attack(attack: Attack) -> dict[str, Any]:
+def _attack(attack: AttackKey) -> dict[str, Any]:
     return {
         "attack": attack.name,
         "domain": attack.domain,
@@ -79,7 +79,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {key: finite(value) for key, value in values.items()}
 
 
-def _system(system: System) -> dict[str, Any]:
+def _system(system: SystemSummary) -> dict[str, Any]:
     run = system.group.runs[0]
     return {
         "label": system.label,

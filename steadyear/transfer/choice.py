@@ -12,7 +12,7 @@ from steadyear.attacks import Attack
 from steadyear.compare.load.cells import Cell, in_order
 from steadyear.compare.load.runs import Run
 from steadyear.lightning_modules.frontends.base import Frontend
-from steadyear.transfer.restore import CONFIG, System
+from steadyear.transfer.restore import CONFIG, RestoredRun
 
 CLOSE: Final = 1e-4
 
@@ -67,7 +67,7 @@ def _lacking(runs: Sequence[Run], name: str | None) -> str:
     return f"{lacking[0]} was not attacked with {name!r}; it has: {has}. Choose one with --attack."
 
 
-def check_same_attack(systems: Sequence[System], cell: Cell) -> None:
+def check_same_attack(systems: Sequence[RestoredRun], cell: Cell) -> None:
     """Refuse an attack that is not the same for all systems, or not on what they share.
 
     Args:
@@ -92,7 +92,7 @@ def check_same_attack(systems: Sequence[System], cell: Cell) -> None:
             )
 
 
-def attack_of(system: System, cell: Cell) -> Attack:
+def attack_of(system: RestoredRun, cell: Cell) -> Attack:
     """The system's own attack at the budget of the cell.
 
     Args:
@@ -102,7 +102,7 @@ def attack_of(system: System, cell: Cell) -> Attack:
     return system.evaluation.attacks[cell.attack.name].at(cell.budget)
 
 
-def check_same_scale(systems: Sequence[System], cell: Cell) -> None:
+def check_same_scale(systems: Sequence[RestoredRun], cell: Cell) -> None:
     """Refuse systems for which one perturbation is not the same sound.
 
     A perturbation in z-units of one scale could be converted to another, but it would no longer

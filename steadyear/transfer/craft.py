@@ -18,13 +18,13 @@ from steadyear.compare.load.cells import Cell
 from steadyear.foundation.task import clip_errors_of
 from steadyear.lightning_modules.frontends.sharing import share_frontend
 from steadyear.transfer.choice import attack_of
-from steadyear.transfer.restore import System
+from steadyear.transfer.restore import RestoredRun
 
 NOISE: Final = "noise"
 # Tests may have run on another device, in another precision.
 RTOL: Final = 0.02
 ATOL: Final = 0.01
-Clips = dict[str, float]
+ClipValues = dict[str, float]
 
 
 class Examples:
@@ -38,7 +38,7 @@ class Examples:
         cell: Attack and budget.
     """
 
-    def __init__(self, systems: Sequence[System], cell: Cell) -> None:
+    def __init__(self, systems: Sequence[RestoredRun], cell: Cell) -> None:
         self.systems = systems
         self.cell = cell
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -68,10 +68,10 @@ class Examples:
                 raise ValueError("transfer needs data whose batches hold the clips' index.")
             yield x.to(self.device), target.to(self.device), index
 
-    def _clean(self, system: System) -> Clips:
+    def _clean(self, system: RestoredRun) -> ClipValues:
         run = system.run
         recorded = dict(zip(run.clips, run.prediction, strict=True))
-        errors: Clips = {}
+        errors: ClipValues = {}
         for x, target, index in self.batches():
             prediction = predict(system, x)
             names = [self.metadata.clip(int(i)) for i in index]
@@ -86,7 +86,7 @@ class Examples:
             )
         return errors
 
-    def noise(self) -> list[list[Clips]]:
+    def noise(self) -> list[list[ClipValues]]:
         """Errors under noise of the same budget; none where nothing bounds the attack."""
         attack = attack_of(self.systems[0], self.cell)
         if not self.cell.bounded:
@@ -94,7 +94,7 @@ class Examples:
         control = Noise(attack.ball, bounds=attack.bounds, seed=attack.seed)
         return [self.attacked(self.systems[0], control)]
 
-    def attacked(self, source: System, attack: Attack) -> list[Clips]:
+    def attacked(self, source: RestoredRun, attack: Attack) -> list[ClipValues]:
         """Errors of all systems on examples made on one of them.
 
         Args:
@@ -104,7 +104,7 @@ class Examples:
         Returns:
             Error of each clip, for every system in order.
         """
-        errors: list[Clips] = [{} for _ in self.systems]
+        errors: list[ClipValues] = [{} for _ in self.systems]
         for x, target, index in self.batches():
             examples = attack(source.module, x, target, index=index).adversarial
             names = [self.metadata.clip(int(i)) for i in index]
@@ -114,7 +114,7 @@ class Examples:
         return errors
 
 
-def predict(system: System, x: Tensor) -> Tensor:
+def predict(system: RestoredRun, x: Tensor) -> Tensor:
     """Predictions of a system, shape (batch, ...).
 
     Args:
@@ -125,7 +125,7 @@ def predict(system: System, x: Tensor) -> Tensor:
         return prediction_of(system.module(x))
 
 
-def error_of(system: System, prediction: Tensor, target: Tensor) -> Tensor:
+def error_of(system: RestoredRun, prediction: Tensor, target: Tensor) -> Tensor:
     """Error of each clip in the measure of the system, shape (batch,).
 
     Args:
@@ -136,7 +136,7 @@ def error_of(system: System, prediction: Tensor, target: Tensor) -> Tensor:
     return clip_errors_of(system.module)(prediction, target)
 
 
-def transfer(systems: Sequence[System], cell: Cell) -> pd.DataFrame:
+def transfer(systems: Sequence[RestoredRun], cell: Cell) -> pd.DataFrame:
     """Make examples on every system, and test them on all.
 
     Args:
@@ -169,7 +169,7 @@ def transfer(systems: Sequence[System], cell: Cell) -> pd.DataFrame:
 
 
 def _rows(
-    examples: Examples, source: str, seed: int | None, errors: Sequence[Clips]
+    examples: Examples, source: str, seed: int | None, errors: Sequence[ClipValues]
 ) -> Iterator[dict[str, Any]]:
     for target, clean, attacked in zip(examples.systems, examples.clean, errors, strict=True):
         for clip in sorted(clean):
@@ -184,7 +184,9 @@ def _rows(
             }
 
 
-def _not_reproduced(first: System, system: System, clip: str, recorded: dict[str, Any]) -> str:
+def _not_reproduced(
+    first: RestoredRun, system: RestoredRun, clip: str, recorded: dict[str, Any]
+) -> str:
     if clip not in recorded:
         return (
             f"{first.run.folder} has the test clip {clip}, on which {system.run.folder} was not "

@@ -23,7 +23,7 @@ CONFIG: Final = "config-test.yaml"
 
 
 @dataclass(frozen=True)
-class System:
+class RestoredRun:
     """A tested run, built again.
 
     Attributes:
@@ -74,7 +74,7 @@ class Rebuild(SteadyEarCLI):
         return
 
 
-def restore(label: str, tested: Run) -> System:
+def restore(label: str, tested: Run) -> RestoredRun:
     """Build a run again.
 
     Args:
@@ -104,7 +104,7 @@ def restore(label: str, tested: Run) -> System:
         raise ValueError(f"{path} cannot be built again: {plain(str(error))}") from error
     _load(program.model, _checkpoint(tested.folder, said.get("ckpt_path")), path)
     parts = program.config_init["test"]
-    return System(
+    return RestoredRun(
         label,
         tested,
         program.model.eval(),

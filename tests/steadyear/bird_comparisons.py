@@ -8,13 +8,13 @@ import numpy as np
 from sklearn.metrics import average_precision_score
 
 from steadyear.compare import Summary
-from steadyear.compare.load.cells import Attack, Cell
+from steadyear.compare.load.cells import AttackKey, Cell
 from steadyear.compare.load.find import find_runs
 from steadyear.compare.load.groups import group
 from steadyear.compare.load.runs import read_run
 from steadyear.compare.statistics.summary import summarize
 
-STRONGEST = Cell(Attack("pgd", "spectrogram", "linf"), 0.1)
+STRONGEST = Cell(AttackKey("pgd", "spectrogram", "linf"), 0.1)
 
 
 def numbers(root: Path) -> Summary:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from steadyear.compare.load.cells import Cell, budget_label
 from steadyear.compare.render.style import legend, look, panels
 from steadyear.compare.statistics.spread import Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 DOT: Any = {"s": 13, "color": "white", "edgecolor": "#222222", "linewidths": 0.8, "zorder": 3}
 
@@ -55,7 +55,7 @@ def _bar(axis: Axes, x: float, spread: Spread, position: int) -> None:
     axis.scatter([x] * len(dots), dots, **DOT)
 
 
-def draw_concepts(summary: Summary, systems: Sequence[System]) -> Figure:
+def draw_concepts(summary: Summary, systems: Sequence[SystemSummary]) -> Figure:
     """Draw how far the headline attack moves each concept.
 
     Args:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from steadyear.compare.figures.bars import DOT
 from steadyear.compare.render.style import look, panels
 from steadyear.compare.statistics.spread import Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 MOST_CLASSES: Final = 30
 CLEAN: Final[Any] = {"color": "#D0D3D8", "height": 0.8}
@@ -66,7 +66,9 @@ def draw_classes(summary: Summary) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, system: System, summary: Summary, names: list[str], colour: str) -> None:
+def _panel(
+    axis: Axes, system: SystemSummary, summary: Summary, names: list[str], colour: str
+) -> None:
     attacked = system.attacked[summary.headline].of_targets
     for place, name in enumerate(names):
         axis.barh(place, system.clean.of_targets[name].mean, **CLEAN)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from steadyear.compare.load.cells import (
     NORM_LABELS,
-    Attack,
+    AttackKey,
     Cell,
     budget_label,
     damaging,
@@ -19,7 +19,7 @@ from steadyear.compare.load.cells import (
 from steadyear.compare.render.style import legend, look, panels
 from steadyear.compare.scores.tasks import Score
 from steadyear.compare.statistics.spread import Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 _LINEAR = 0.5  # length of the linear part of an axis, in decades
 _ROOM = 0.16  # of the axis for a label
@@ -58,7 +58,9 @@ def draw_curves(summary: Summary, score: Score) -> Figure:
     return figure
 
 
-def _curve(axis: Axes, system: System, attack: Attack, metric: str, position: int) -> None:
+def _curve(
+    axis: Axes, system: SystemSummary, attack: AttackKey, metric: str, position: int
+) -> None:
     points: list[tuple[float, Spread]] = [(0.0, system.clean.metrics[metric])]
     points += [
         (cell.budget, scores.metrics[metric])
@@ -76,7 +78,7 @@ def _curve(axis: Axes, system: System, attack: Attack, metric: str, position: in
 
 
 def _unbounded(
-    axis: Axes, system: System, cell: Cell, metric: str, position: int, place: float
+    axis: Axes, system: SystemSummary, cell: Cell, metric: str, position: int, place: float
 ) -> None:
     if cell not in system.attacked:
         return

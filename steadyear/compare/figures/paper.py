@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from steadyear.compare.figures.bars import DOT
 from steadyear.compare.load.runs import Floats
 from steadyear.compare.render.style import COLOURS, legend, look, panels
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 from steadyear.compare.tables.paper import DELTA
 
 MOST_BOXES: Final = 72
@@ -26,7 +26,7 @@ BOX: Any = {
 
 
 def draw_differences(
-    frame: pd.DataFrame, systems: Sequence[System], names: Sequence[str], error: str
+    frame: pd.DataFrame, systems: Sequence[SystemSummary], names: Sequence[str], error: str
 ) -> Figure:
     """Draw how much worse every clip is predicted under the headline attack.
 
@@ -62,7 +62,7 @@ def draw_differences(
 
 
 def _boxes(
-    axis: Axes, frame: pd.DataFrame, systems: Sequence[System], columns: Sequence[str]
+    axis: Axes, frame: pd.DataFrame, systems: Sequence[SystemSummary], columns: Sequence[str]
 ) -> None:
     for position, system in enumerate(systems):
         mine, colour = frame[frame["system"] == system.label], look(position).color
@@ -110,7 +110,7 @@ def draw_predictions(summary: Summary) -> Figure:
     return figure
 
 
-def _condition(axis: Axes, system: System, summary: Summary, condition: str) -> None:
+def _condition(axis: Axes, system: SystemSummary, summary: Summary, condition: str) -> None:
     for run in system.group.runs:
         attacked = run.attacked.get(summary.headline)
         if condition == "clean":

@@ -19,7 +19,7 @@ UNBOUNDED: Final = "unbounded"
 MINIMAL: Final = "minimal norm"
 
 
-class Attack(NamedTuple):
+class AttackKey(NamedTuple):
     """One configured attack; budgets are comparable inside it and nowhere else.
 
     Attributes:
@@ -59,7 +59,7 @@ class Cell(NamedTuple):
             nothing bounds it.
     """
 
-    attack: Attack
+    attack: AttackKey
     budget: float
 
     @property
@@ -97,7 +97,7 @@ def budget_label(budget: float) -> str:
     return f"{budget:g}" if math.isfinite(budget) else UNBOUNDED
 
 
-def in_decibels(attack: Attack) -> bool:
+def in_decibels(attack: AttackKey) -> bool:
     """Whether budgets can be given in dB where the spectrogram is in dB.
 
     An L2 norm sums over the whole spectrogram: its decibels would be no change of a single value.
@@ -108,7 +108,7 @@ def in_decibels(attack: Attack) -> bool:
     return attack.domain == "spectrogram" and attack.norm == "linf"
 
 
-def damaging(attacks: Iterable[Attack]) -> tuple[Attack, ...]:
+def damaging(attacks: Iterable[AttackKey]) -> tuple[AttackKey, ...]:
     """Those attacks whose damage says something: it is just beyond the aim where norms are minimal.
 
     Args:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from steadyear.compare.load.cells import NORM_LABELS, Attack, Cell, in_order
+from steadyear.compare.load.cells import NORM_LABELS, AttackKey, Cell, in_order
 from steadyear.compare.load.contributions import read_contributions
 from steadyear.compare.load.find import CURE, FACTS, RESULTS, what_is_missing
 from steadyear.compare.load.per_clip import (
@@ -215,7 +215,7 @@ def _split(table: pa.Table, names: RecordMetadata, path: Path) -> dict[Cell, pa.
         if norm not in NORM_LABELS:
             known = ", ".join(NORM_LABELS)
             raise ValueError(f"{path} has an attack in norm {norm!r}; compare knows {known}.")
-        attack = Attack(name, domain, norm, name in names.minimal_norm)
+        attack = AttackKey(name, domain, norm, name in names.minimal_norm)
         rows.setdefault(Cell(attack, budget), []).append(row)
     cells = {cell: table.take(rows[cell]).sort_by("index") for cell in in_order(rows)}
     _check_clips(cells, path)

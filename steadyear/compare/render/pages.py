@@ -14,7 +14,7 @@ from steadyear.compare.render.text import (
     show,
     spread_caption,
 )
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 MOST_NAMES: Final = 20
 
@@ -83,7 +83,7 @@ def _missing(summary: Summary) -> str:
     return ", ".join(absent) if len(absent) <= MOST_NAMES else f"{len(absent)} of them"
 
 
-def _pair(system: System) -> list[str]:
+def _pair(system: SystemSummary) -> list[str]:
     return [f"{system.label} clean", f"{system.label} attacked"]
 
 

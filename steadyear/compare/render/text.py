@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from steadyear.compare.load.cells import Cell, in_decibels
 from steadyear.compare.scores.tasks import TaskReport
 from steadyear.compare.statistics.spread import Scores, Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 MISSING = "—"
 WIDTH = 100
@@ -64,7 +64,7 @@ def overview(summary: Summary) -> tuple[list[str], list[list[str]]]:
     return header, [_overview_row(each, summary) for each in summary.systems]
 
 
-def _overview_row(system: System, summary: Summary) -> list[str]:
+def _overview_row(system: SystemSummary, summary: Summary) -> list[str]:
     attacked = system.attacked.get(summary.headline)
     metrics = attacked.metrics if attacked else {}
     scores = [

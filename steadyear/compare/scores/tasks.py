@@ -55,7 +55,7 @@ class Column(NamedTuple):
     digits: int = 3
 
 
-class Clips(NamedTuple):
+class ClipErrors(NamedTuple):
     """The error of a single clip, which pooled tests compare.
 
     Attributes:
@@ -109,7 +109,7 @@ class TaskReport:
     target: Score
     robustness: Callable[[float, float], float] | None
     strength: str
-    clips: Clips
+    clips: ClipErrors
     drawn: Callable[[Floats, Floats], Floats] | None
     columns: tuple[Column, ...]
     has_range: bool
@@ -150,7 +150,7 @@ REGRESSION: Final = TaskReport(
     target=Score("target_pearson", "r", "Pearson's r over clips"),
     robustness=None,
     strength="mae",
-    clips=Clips("attacked MAE", "ΔMAE", ", as in the published study"),
+    clips=ClipErrors("attacked MAE", "ΔMAE", ", as in the published study"),
     drawn=None,
     columns=(
         Column("clean r", "pearson", attacked=False, digits=2),
@@ -177,7 +177,7 @@ MULTILABEL: Final = TaskReport(
     target=Score("target_ap", "AP", "Average precision of each class that occurs"),
     robustness=data_set_robustness,
     strength="cmap_drop",
-    clips=Clips(
+    clips=ClipErrors(
         "attacked error",
         "Δerror",
         meaning="The error of a clip is 1 minus the label ranking average precision; for a clip "
@@ -220,7 +220,7 @@ MULTICLASS: Final = TaskReport(
     target=Score("target_recall", "recall", "Recall of each class that occurs"),
     robustness=None,
     strength="accuracy_drop",
-    clips=Clips(
+    clips=ClipErrors(
         "attacked error",
         "Δerror",
         meaning="The error of a clip is 1 where its class is not recognised, else 0.",

@@ -8,7 +8,7 @@ from steadyear.compare.load.cells import damaging, in_decibels
 from steadyear.compare.render.picture import Picture, draw_picture
 from steadyear.compare.render.section import Section
 from steadyear.compare.scores.tasks import TASKS, TaskReport
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 
 def _names(task: TaskReport) -> list[str]:
@@ -75,7 +75,7 @@ def _apart(summary: Summary) -> str:
     return " Unbounded attacks stand apart, at the right, with a bar from lowest to highest seed."
 
 
-def _with_concepts(summary: Summary) -> list[System]:
+def _with_concepts(summary: Summary) -> list[SystemSummary]:
     return [
         system
         for system in summary.systems

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steadyear.compare.load.cells import Attack, Cell, damaging, in_order
+from steadyear.compare.load.cells import AttackKey, Cell, damaging, in_order
 from steadyear.compare.load.groups import (
     Group,
     different_z_units,
@@ -28,7 +28,7 @@ from steadyear.compare.statistics.spread import (
 
 
 @dataclass(frozen=True)
-class System:
+class SystemSummary:
     """Numbers of one system.
 
     Attributes:
@@ -63,7 +63,7 @@ class Summary:
         comparisons: Tests of every pair of systems under the headline attack.
     """
 
-    systems: tuple[System, ...]
+    systems: tuple[SystemSummary, ...]
     cells: tuple[Cell, ...]
     headline: Cell
     warnings: tuple[str, ...]
@@ -82,11 +82,11 @@ class Summary:
         return next(iter(found)) if len(found) == 1 else None
 
     @property
-    def attacks(self) -> tuple[Attack, ...]:
+    def attacks(self) -> tuple[AttackKey, ...]:
         """Every attack, as configured."""
         return tuple(dict.fromkeys(cell.attack for cell in self.cells))
 
-    def budgets(self, attack: Attack) -> tuple[float, ...]:
+    def budgets(self, attack: AttackKey) -> tuple[float, ...]:
         """Budgets of one attack.
 
         Args:
@@ -124,7 +124,7 @@ def summarize(groups: Sequence[Group], warnings: Sequence[str] = ()) -> Summary:
     )
 
 
-def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:
+def strongest(systems: Sequence[SystemSummary], cells: Sequence[Cell]) -> Cell:
     """Find the headline: the attack with the largest error, on average, at its largest budget.
 
     Attacks that more systems met go first: the headline compares them. A system that did not meet it
@@ -152,7 +152,7 @@ def strongest(systems: Sequence[System], cells: Sequence[Cell]) -> Cell:
     return max(largest.values(), key=strength)
 
 
-def _summarize_system(group: Group) -> System:
+def _summarize_system(group: Group) -> SystemSummary:
     clean = {run.seed: clean_scores(run) for run in group.runs}
     attacked = {
         cell: pool(
@@ -165,7 +165,7 @@ def _summarize_system(group: Group) -> System:
         for cell in group.cells
     }
     times = {run.seed: run.fit_seconds for run in group.runs}
-    return System(
+    return SystemSummary(
         group,
         pool(clean),
         attacked,
@@ -173,7 +173,7 @@ def _summarize_system(group: Group) -> System:
     )
 
 
-def _undefined(systems: Sequence[System]) -> list[str]:
+def _undefined(systems: Sequence[SystemSummary]) -> list[str]:
     lines = []
     for system in systems:
         conditions = {"without attack": system.clean}

@@ -16,7 +16,7 @@ from steadyear.compare.render.pages import Table
 from steadyear.compare.render.style import look
 from steadyear.compare.render.text import MISSING, show
 from steadyear.compare.statistics.spread import Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 from steadyear.foundation.records import CORRUPTIONS
 
 FILE: Final = "corruptions.parquet"
@@ -116,7 +116,7 @@ class AudioC:
     """
 
     cells: tuple[Cell, ...]
-    systems: list[tuple[System, dict[str, Spread]]]
+    systems: list[tuple[SystemSummary, dict[str, Spread]]]
 
 
 def audio_c(summary: Summary) -> AudioC | None:

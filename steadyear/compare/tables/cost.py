@@ -14,7 +14,7 @@ from steadyear.compare.render.pages import Table
 from steadyear.compare.render.style import look
 from steadyear.compare.render.text import MISSING, show
 from steadyear.compare.statistics.spread import Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 COSTS: Final = {"training_gflops": "training [GFLOPs]", "fit_seconds": "training [s]"}
 UNITS: Final = {"training_gflops": "GFLOPs", "fit_seconds": "s"}
@@ -38,7 +38,7 @@ class TrainingCost:
             where it was met.
     """
 
-    system: System
+    system: SystemSummary
     facts: dict[str, Spread]
     costs: dict[str, Spread]
     scores: dict[str, Spread]
@@ -81,7 +81,7 @@ def training_costs(summary: Summary) -> list[TrainingCost]:
     return [entry for entry in found if entry.costs]
 
 
-def _entry(system: System, summary: Summary) -> TrainingCost:
+def _entry(system: SystemSummary, summary: Summary) -> TrainingCost:
     runs = system.group.runs
     values = {"training_gflops": [training_gflops(run.facts) for run in runs]}
     values["fit_seconds"] = [run.fit_seconds for run in runs]

@@ -11,7 +11,7 @@ import numpy as np
 from steadyear.compare.load.runs import Floats, Run
 from steadyear.compare.render.pages import Table
 from steadyear.compare.statistics.spread import Spread, spread_json
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 MOST_PARTS: Final = 12
 
@@ -28,7 +28,7 @@ class Damage:
             concept; empty where parts are units of a bottleneck.
     """
 
-    system: System
+    system: SystemSummary
     parts: tuple[str, ...]
     by_seed: dict[int, Floats]
     probe_r2: dict[str, Spread]
@@ -127,7 +127,7 @@ def _contributions(run: Run, summary: Summary) -> Floats | None:
     return None if attacked is None else attacked.contributions
 
 
-def _damage(system: System, runs: list[Run], summary: Summary) -> Damage:
+def _damage(system: SystemSummary, runs: list[Run], summary: Summary) -> Damage:
     parts = tuple(runs[0].names.parts)
     by_seed: dict[int, Floats] = {}
     for run in runs:

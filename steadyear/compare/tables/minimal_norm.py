@@ -18,7 +18,7 @@ from steadyear.compare.render.pages import Table
 from steadyear.compare.render.style import legend, look, panels
 from steadyear.compare.render.text import MISSING, show
 from steadyear.compare.statistics.spread import Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 MINIMAL_NORM: Final = "minimal-norm"
 FIGURE_CAPTION: Final = (
@@ -49,7 +49,7 @@ class Norms:
         by_seed: Norms per seed, shape (clips,); infinite where the attack did not reach its aim.
     """
 
-    system: System
+    system: SystemSummary
     cell: Cell
     by_seed: dict[int, Floats]
 

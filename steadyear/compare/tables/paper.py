@@ -17,7 +17,7 @@ from steadyear.compare.render.pages import Table
 from steadyear.compare.render.style import look
 from steadyear.compare.render.text import MISSING, show, show_range, spread_caption
 from steadyear.compare.statistics.spread import Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 
 STUDY: Final = "Hoedt et al. (2025)"
 DELTA: Final = "delta"
@@ -45,7 +45,7 @@ def study_table(summary: Summary) -> Table:
     return Table("Clean and attacked", caption, header, rows, colours=colours)
 
 
-def _printed(system: System, summary: Summary) -> list[str]:
+def _printed(system: SystemSummary, summary: Summary) -> list[str]:
     clean, attacked = system.clean.metrics, system.attacked.get(summary.headline)
     metrics = attacked.metrics if attacked else {}
     # The study prints two decimals of the clean error, which hide how far systems are apart.
@@ -80,7 +80,7 @@ def study_frame(summary: Summary) -> pd.DataFrame:
     return pd.DataFrame([_row(system, summary) for system in summary.systems])
 
 
-def _row(system: System, summary: Summary) -> dict[str, Any]:
+def _row(system: SystemSummary, summary: Summary) -> dict[str, Any]:
     attacked = system.attacked.get(summary.headline)
     metrics = attacked.metrics if attacked else {}
     spreads = {
@@ -144,7 +144,7 @@ def prediction_frame(summary: Summary) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _attacked_runs(summary: Summary) -> Iterator[tuple[System, Run]]:
+def _attacked_runs(summary: Summary) -> Iterator[tuple[SystemSummary, Run]]:
     for system in summary.systems:
         for run in system.group.runs:
             if summary.headline in run.attacked:

@@ -9,7 +9,7 @@ import pandas as pd
 from steadyear.compare.render.pages import Table
 from steadyear.compare.render.text import MISSING, show, spread_caption
 from steadyear.compare.statistics.spread import Scores, Spread
-from steadyear.compare.statistics.summary import Summary, System
+from steadyear.compare.statistics.summary import Summary, SystemSummary
 from steadyear.compare.tables.paper import DELTA
 
 ROBUSTNESS: Final = {
@@ -107,7 +107,7 @@ def score_frame(summary: Summary) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _conditions(system: System) -> list[tuple[dict[str, object], Scores[Spread]]]:
+def _conditions(system: SystemSummary) -> list[tuple[dict[str, object], Scores[Spread]]]:
     clean = dict.fromkeys(("attack", "domain", "norm", "budget"))
     return [({**clean}, system.clean)] + [
         (

@@ -8,7 +8,7 @@ import pytest
 
 from steadyear import attacks
 from steadyear.attacks import Ball
-from steadyear.compare.load.cells import NORM_LABELS, Attack, Cell
+from steadyear.compare.load.cells import NORM_LABELS, AttackKey, Cell
 
 
 def test_compare_knows_the_norm_of_every_ball() -> None:
@@ -29,4 +29,4 @@ def test_compare_knows_the_norm_of_every_ball() -> None:
     ],
 )
 def test_budgets_have_a_unit(domain, norm, words) -> None:
-    assert Cell(Attack("pgd", domain, norm), 0.1).budget_text == words
+    assert Cell(AttackKey("pgd", domain, norm), 0.1).budget_text == words

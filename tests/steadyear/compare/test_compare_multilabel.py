@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from steadyear.compare import Summary, compare
 from steadyear.compare.command import terminal_text
-from steadyear.compare.load.cells import Attack, Cell
+from steadyear.compare.load.cells import AttackKey, Cell
 from steadyear.compare.tables.cost import front
 from tests.steadyear.bird_comparisons import STRONGEST, cmap, numbers
 from tests.steadyear.compare_runs import BIRDS, GRID, write_bird_run
@@ -86,7 +86,9 @@ def test_what_attacks_take_away(report: tuple[Path, Summary]) -> None:
         assert found["clip_error"] == pytest.approx(rows["attacked_error"].mean())
         for name in ("prs", "drs", "tars"):
             assert found[name] == pytest.approx(rows[name].mean())
-    noise = summary.systems[0].attacked[Cell(Attack("noise", "spectrogram", "linf"), 0.1)].metrics
+    noise = (
+        summary.systems[0].attacked[Cell(AttackKey("noise", "spectrogram", "linf"), 0.1)].metrics
+    )
     assert "prs" in noise
     assert "drs" not in noise
     assert "mae" not in noise

@@ -11,7 +11,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import mean_absolute_error
 
 from steadyear.compare import Summary, compare
-from steadyear.compare.load.cells import Attack, Cell
+from steadyear.compare.load.cells import AttackKey, Cell
 from steadyear.compare.load.find import find_runs
 from steadyear.compare.load.groups import group
 from steadyear.compare.load.runs import read_run
@@ -21,7 +21,7 @@ from steadyear.compare.statistics.spread import Spread
 from steadyear.compare.statistics.summary import summarize
 from tests.steadyear.compare_runs import CONCEPTS, GRID, TARGETS, write_run
 
-PGD = Cell(Attack("pgd", "spectrogram", "linf"), 0.1)
+PGD = Cell(AttackKey("pgd", "spectrogram", "linf"), 0.1)
 
 
 def numbers(root: Path) -> Summary:
