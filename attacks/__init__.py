@@ -17,6 +17,8 @@ if __name__ == "attacks":
     raise ImportError("This folder is a part of SteadyEar: import steadyear.attacks.")
 
 
+from typing import TYPE_CHECKING, Any
+
 from steadyear.attacks.balls import (
     L1,
     L2,
@@ -109,8 +111,23 @@ from steadyear.attacks.signal.sizes import l2_norm, linf_norm, snr_db
 from steadyear.foundation.import_room import import_room
 from steadyear.foundation.random_streams import RandomStreams
 
-for _room in ("objectives", "gradient", "minimal_norm", "black_box", "ensembles"):
+_ROOMS = ("gradient", "minimal_norm", "black_box", "ensembles", "objectives", "balls", "domains")
+for _room in _ROOMS:
     import_room(f"{__name__}.{_room}")
+
+
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for a class
+
+    def __getattr__(name: str) -> Any:
+        """A class of a file that was added to a room; the list below is what type checkers know."""
+        left = [Attack, Objective, Ball, Domain]
+        while left:
+            kind = left.pop()
+            left += kind.__subclasses__()
+            if kind.__name__ == name and kind.__module__.startswith(f"{__name__}."):
+                return kind
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [  # noqa: RUF022 (grouped by room, what a user needs first)
     # Attacks

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.listing import PAGE, with_listing
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -28,6 +30,17 @@ def test_links_lead_somewhere(page) -> None:
         assert target.exists(), f"{page.name} leads to {link}"
         if anchor and target.suffix == ".md":
             assert anchor in headings(target), f"{page.name} leads to {link}"
+
+
+def test_the_list_of_attacks_is_that_of_the_code() -> None:
+    page = PAGE.read_text()
+    assert page == with_listing(page), "run python -m tests.attacks.listing"
+
+
+def test_links_to_code_are_called_like_their_file() -> None:
+    for label, link in re.findall(r"\[([\w.]+)\]\(\.\./([^)]+)\)", PAGE.read_text()):
+        if label != "test" and "." in label:
+            assert label == Path(link).name
 
 
 def test_there_are_pages() -> None:

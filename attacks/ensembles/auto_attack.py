@@ -24,7 +24,7 @@ _ROUNDING = 1e-3  # share of the damage that may be due to the copy that gradien
 
 
 class AudioAutoAttack(Attack):
-    """A fixed ensemble of attacks; the worst perturbation that any of them asked about is kept.
+    """A fixed ensemble of attacks; the worst perturbation that any of them evaluated is kept.
 
     Two questions can be asked of it. How many clips break: success is worse than any damage. Or how
     badly: the most damage, whether or not a clip breaks. With labels one clip cannot always answer

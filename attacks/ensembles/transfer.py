@@ -11,7 +11,7 @@ from steadyear.foundation.random_streams import RandomStreams
 
 
 class Transfer(Attack):
-    """Another attack on a source model, whose result is handed to the model under attack.
+    """Another attack on a source model, whose result is tested on the model under attack.
 
     The source is attacked against the same target; without one, against what the attacked model says
     of the clean clips. Nothing is asked of the attacked model, so no query is counted. This is for use

@@ -37,7 +37,7 @@ class PairwiseRanking(MultiLabelObjective):
 
 
 class MultiLabelDLR(MultiLabelObjective):
-    """Loudest absent label against the softest present one, free of the scale of the logits.
+    """Largest logit of an absent label against the smallest of a present one, free of their scale.
 
     The multi-label form of the difference of logits ratio: the difference of the two logits divided
     by the standard deviation of the clip's logits. The decision threshold stands in for the missing

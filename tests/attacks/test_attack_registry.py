@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from steadyear import attacks
 from steadyear.attacks import (
     L2,
     PGD,
@@ -67,6 +68,12 @@ def test_every_attack_and_every_ball_has_a_row() -> None:
 
 def test_an_attack_without_a_row_is_noticed() -> None:
     assert unlisted(Attack, [name for name in ATTACKS if name != "PGD"]) == {"PGD"}
+
+
+def test_classes_of_the_rooms_are_found_without_a_list() -> None:
+    assert attacks.TargetedLogitSum.__module__ == "steadyear.attacks.ensembles.objectives"
+    assert "TargetedLogitSum" not in attacks.__all__
+    assert not hasattr(attacks, "PDG")
 
 
 def test_every_attack_is_tested_somewhere() -> None:

@@ -1,0 +1,52 @@
+"""The list of attacks, objectives and balls in docs/attacks.md, made from their docstrings.
+
+`python -m tests.attacks.listing` writes it anew.
+"""
+
+from __future__ import annotations
+
+from inspect import getdoc, isabstract
+from pathlib import Path
+
+import steadyear.attacks
+from steadyear.attacks import Attack, Ball, Objective
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "attacks.md"
+START, END = "<!-- listing -->\n", "<!-- end -->"
+HOME = f"{steadyear.attacks.__name__}."
+
+
+def concrete(base: type) -> list[type]:
+    """Every class of ours that can be made, by room and name."""
+    found, left = set[type](), list(base.__subclasses__())
+    while left:
+        kind = left.pop()
+        left += kind.__subclasses__()
+        if kind.__module__.startswith(HOME) and not isabstract(kind):
+            found.add(kind)
+    return sorted(found, key=lambda kind: (kind.__module__.split(".")[2], kind.__name__.lower()))
+
+
+def listing() -> str:
+    """The tables, in Markdown."""
+    lines = []
+    for title, base in (("attack", Attack), ("objective", Objective), ("ball", Ball)):
+        lines += [f"| {title} | what it is |", "|---|---|"]
+        for kind in concrete(base):
+            path = Path(*kind.__module__.split(".")[1:]).with_suffix(".py")
+            first, *_ = (getdoc(kind) or "").split("\n\n")
+            lines.append(f"| [{kind.__name__}](../{path}) | {' '.join(first.split())} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def with_listing(page: str) -> str:
+    """The page with the list as it should be."""
+    before, _, rest = page.partition(START)
+    _, _, after = rest.partition(END)
+    return f"{before}{START}{listing()}{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_listing(PAGE.read_text()))
