@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from steadyear.attacks.sanity.checks import gradient
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _quick_checks() -> Iterator[None]:
     """What sanity checks find is tested with the checks; in whole runs they only have to run."""
     with pytest.MonkeyPatch.context() as patch:

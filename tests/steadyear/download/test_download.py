@@ -99,6 +99,7 @@ def test_a_split_arrives_complete_and_only_once(server, published, tmp_path, cap
     assert json.loads((root / "birdset_revision.json").read_text())["commit"] == COMMIT
 
 
+@pytest.mark.slow
 def test_the_endpoint_of_the_environment(server, published, tmp_path):
     environment = os.environ | {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
     command = [sys.executable, "-m", "steadyear", "data", "birdset", "HSN", "--root", str(tmp_path)]

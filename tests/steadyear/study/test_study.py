@@ -73,6 +73,7 @@ def test_unfinished_fit_is_resumed(study_file):
     assert test[-2:] == ["--ckpt_path", "best"]
 
 
+@pytest.mark.slow  # jobs that fail are reported in the test above, and wrong flags in those of the command line
 def test_failures_are_named_and_the_others_finished(tmp_path, study_file, capsys):
     bad = write_study(tmp_path, [*FLAGS, "--trainer.no_such_thing=1"])
     with pytest.raises(SystemExit) as end:
