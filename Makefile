@@ -37,7 +37,7 @@ demo-birds: $(INSTALLED)
 	$(BIN)/steadyear demo birds
 
 test: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
@@ -47,10 +47,10 @@ typecheck: $(INSTALLED_DEV)
 	$(BIN)/mypy
 
 test-slow: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest -n auto -m 'slow and not gpu'
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'slow and not gpu'
 
 test-oldest: $(INSTALLED_OLDEST)
-	$(OLDEST)/bin/python -m pytest -n auto
+	$(OLDEST)/bin/python -m pytest -n auto --dist loadfile
 
 $(INSTALLED): $(WHAT_INSTALLS)
 	$(CHECK_PYTHON)

@@ -27,7 +27,7 @@ class CoefficientBall(NormBall):
 
     A perturbed clip is rounded to the grid of single precision, 144 dB below each of its values, and
     that noise falls into all groups. Projection leaves room for the largest noise that is possible, so a limit
-    also holds for the clip that is handed out. Where a limit is smaller than this noise, nothing is
+    also holds for the clip that is returned. Where a limit is smaller than this noise, nothing is
     allowed, and ``size`` does not count what may be noise.
     """
 
@@ -161,7 +161,7 @@ def _outside(x: Tensor, bounds: tuple[float, float]) -> Tensor:
 def _checked(x: Tensor, ball: NormBall) -> Tensor:
     if x.ndim != 2:
         raise ValueError(
-            f"{type(ball).__name__} limits what is heard of waveforms, shape (batch, time), and the "
+            f"{type(ball).__name__} limits what is audible in waveforms, shape (batch, time), and the "
             f"attacked tensor is {tuple(x.shape)}: attack the waveform, or use another ball."
         )
     return x

@@ -57,7 +57,7 @@ class GridSearch(Attack):
         self.steps = steps
 
     def solve(self, query: Query, rng: RandomStreams) -> Tensor:
-        """Try all points, then climb from the worst.
+        """Try all points, then ascend from the worst.
 
         Raises:
             ValueError: If the domain has too many dimensions for a grid.
@@ -74,8 +74,10 @@ class GridSearch(Attack):
         query.start = best
         # 2.5 half cells in all: enough to reach what lies nearest to this point.
         step = 2.5 / self.steps / (self.points - 1)
-        climb = PGD(self.ball, self.objective, steps=self.steps, relative_step=step, view=self.view)
-        return climb.solve(query, rng)
+        ascent = PGD(
+            self.ball, self.objective, steps=self.steps, relative_step=step, view=self.view
+        )
+        return ascent.solve(query, rng)
 
     def grid(self, dimensions: int) -> Tensor:
         """All points, shape (points, dimensions), in double precision.

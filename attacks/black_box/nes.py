@@ -16,7 +16,7 @@ from steadyear.foundation.random_streams import RandomStreams
 
 
 class _Worst(NamedTuple):
-    """The worst point that was asked about, and its objective."""
+    """The worst point that was evaluated, and its objective."""
 
     point: Tensor
     value: Tensor
@@ -27,7 +27,7 @@ class NES(Attack):
 
     The gradient is the mean of Gaussian directions, weighted by what the objective gains along each of
     them minus what it gains the opposite way (antithetic sampling). Steps are those of PGD, from a
-    random start. Every point that is asked about is projected, so the worst of them all is kept.
+    random start. Every evaluated point is projected, so the worst of them all is kept.
 
     Args:
         steps: Number of steps, at least 1.
@@ -63,7 +63,7 @@ class NES(Attack):
         self.relative_sigma = relative_sigma
 
     def solve(self, query: Query, rng: RandomStreams) -> Tensor:
-        """Estimate, step, and keep the worst of what was asked about."""
+        """Estimate, step, and keep the worst of the evaluated points."""
         x, rng = query.x, rng.stream(0)
         start = self.ball.sample_in_ball(x, rng) if query.start is None else query.start
         point = query.project(start)

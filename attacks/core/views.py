@@ -91,7 +91,7 @@ class View:
         """The model's input that belongs to attacked tensors; not for perturbed submodules.
 
         Args:
-            adversarial: What an attack handed out, shape (batch, ...).
+            adversarial: What an attack returned, shape (batch, ...).
             x: Clean input of the model, shape (batch, ...).
         """
         return adversarial if self.domain is None else self.domain.render(adversarial, x)

@@ -31,12 +31,12 @@ class AudioAutoAttack(Attack):
     both, for the budget that flips a label is missing for the loss of all others, and a flip may
     even put a wrong decision right. So a figure names what was the worst, and the version.
 
-    ``worst="success"`` begins with climbs of the damage for every clip. Then clips that still
-    resist meet, one after the other, climbs that seek nothing but success and end with it, FMN as a
+    ``worst="success"`` begins with ascents of the damage for every clip. Then clips that still
+    resist meet, one after the other, ascents that seek nothing but success and end with it, FMN as a
     search for the boundary, and a search without gradients, which notices gradients that lead
-    astray. Last, clips that broke late, or whose success cost damage, are climbed on from there; what
+    astray. Last, clips that broke late, or whose success cost damage, are continued from there; what
     loses success again is not kept. Clips that were wrong before the attack succeed at once and get
-    the climbs for everyone.
+    the ascents for everyone.
 
     | task | every clip | clips that resist | without gradients | damage |
     | --- | --- | --- | --- | --- |
@@ -52,7 +52,7 @@ class AudioAutoAttack(Attack):
     (Croce and Hein, 2020, arXiv 2003.01690) and extends it to tasks with many outputs.
 
     Version 1.0 knows success only. There the smooth hinge and DLR attack every clip and wrong labels
-    none, DLR has one start instead of three, climbs do not end with success and no clip is climbed
+    none, DLR has one start instead of three, ascents do not end with success and no clip is continued
     on, and balls other than Linf and L2 are searched by gradients alone.
 
     Args:

@@ -69,15 +69,15 @@ class MemberFactory:
 
     @property
     def continues_after_success(self) -> bool:
-        """Whether clips with success are climbed on."""
+        """Whether the search goes on for clips with success."""
         return self.plan.further and self.worst == "success"
 
     @property
     def cost(self) -> Cost:
         """The most that a clip can cost."""
         plan, lineup = self.plan, self.lineup
-        climbs = len(lineup.everyone) + len(lineup.resisting) + self.continues_after_success
-        climbs += plan.targets if lineup.targeted else 0
+        ascents = len(lineup.everyone) + len(lineup.resisting) + self.continues_after_success
+        ascents += plan.targets if lineup.targeted else 0
         norm = lineup.boundary and isinstance(self.ball, NormBall)
         search = 0
         if self._knows_square():
@@ -85,23 +85,23 @@ class MemberFactory:
         elif plan.everywhere:
             search = self._estimates() * _SAMPLES + 3
         return Cost(
-            gradient_queries=plan.steps * (climbs + norm),
-            # One at the end of every climb, and one after every member to make sure.
-            forward_queries=2 * climbs + norm * (plan.bisections + 1) + search,
+            gradient_queries=plan.steps * (ascents + norm),
+            # One at the end of every ascent, and one after every member to make sure.
+            forward_queries=2 * ascents + norm * (plan.bisections + 1) + search,
         )
 
     def members(self, query: Query) -> Iterator[Member]:
         """Those that attack every clip, then those for clips that resist."""
         for objective in self.lineup.everyone:
-            yield self._climb(_able(objective, query), query.target, everyone=True)
+            yield self._ascent(_able(objective, query), query.target, everyone=True)
         target = _decisions(query) if self.task == "multilabel" else query.target
         # In regression more damage is a nearer success, and worth having beyond it.
         ends = self.plan.until_success and self.task != "regression"
         for objective in self.lineup.resisting:
-            yield self._climb(_able(objective, query), target, ends)
+            yield self._ascent(_able(objective, query), target, ends)
         if self.lineup.targeted is not None:
             for wanted in _targets(self.task, query, self.plan.targets):
-                yield self._climb(self.lineup.targeted, wanted, self.plan.until_success)
+                yield self._ascent(self.lineup.targeted, wanted, self.plan.until_success)
         if self.lineup.boundary and isinstance(self.ball, NormBall):
             steps, bisections = self.plan.steps, self.plan.bisections
             fmn = FMN(
@@ -112,13 +112,13 @@ class MemberFactory:
         yield from self._search(target if self.lineup.search else query.target)
 
     def further(self, query: Query) -> Member:
-        """The climb of clips with success, from there."""
+        """The ascent of clips with success, from there."""
         if self.task != "multilabel":
-            return self._climb(self.judge, query.target)
+            return self._ascent(self.judge, query.target)
         target = torch.stack([query.target.to(query.clean_prediction), query.clean_prediction], 1)
-        return self._climb(LossBeyondSuccess(self.judge), target)
+        return self._ascent(LossBeyondSuccess(self.judge), target)
 
-    def _climb(
+    def _ascent(
         self,
         objective: Objective,
         target: Tensor,
@@ -179,8 +179,8 @@ def _targets(task: TaskName, query: Query, number: int) -> Iterator[Tensor]:
         nearest = clean.abs().argsort(1)
         for place in range(min(number, outputs)):
             label = nearest[:, [place]]
-            wish = torch.where(clean.gather(1, label) > 0, -1.0, 1.0).to(clean)
-            yield torch.zeros_like(clean).scatter(1, label, wish)
+            direction = torch.where(clean.gather(1, label) > 0, -1.0, 1.0).to(clean)
+            yield torch.zeros_like(clean).scatter(1, label, direction)
     elif outputs >= _TARGETED_CLASSES:
         true = query.target[:, None]
         likely = clean.scatter(1, true, -torch.inf).argsort(1, descending=True)

@@ -1,4 +1,4 @@
-"""Versions of AudioAutoAttack as data: who climbs what, in which order, and for how long."""
+"""Versions of AudioAutoAttack as data: which objectives, in which order, and for how long."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Lineup(NamedTuple):
     """The objectives of the members that attack one task, in their order.
 
     Attributes:
-        everyone: Climbed for every clip; twice the same has two starts.
-        resisting: Climbed for the clips that still resist; labels are measured against the model's
+        everyone: Maximised for every clip; twice the same has two starts.
+        resisting: Maximised for the clips that still resist; labels are measured against the model's
             own decisions.
-        targeted: Climbed for them towards one likely class, or one near label, after the other.
+        targeted: Maximised for them towards one likely class, or one near label, after the other.
         boundary: Whether FMN searches for the boundary of the aim.
-        search: What the search without gradients climbs; ``None`` stands for the damage.
+        search: What the search without gradients maximises; ``None`` stands for the damage.
     """
 
     everyone: tuple[Objective, ...]
@@ -46,8 +46,8 @@ class Plan(NamedTuple):
         bisections: Of the boundary search.
         queries: Of the search without gradients.
         lineups: By what is the worst, and by task.
-        until_success: Whether climbs that seek nothing but success end with it.
-        further: Whether clips with success are climbed on.
+        until_success: Whether ascents that seek nothing but success end with it.
+        further: Whether the search goes on for clips with success.
         everywhere: Whether balls that Square does not know are searched by NES.
     """
 

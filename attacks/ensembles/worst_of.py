@@ -17,7 +17,7 @@ from steadyear.foundation.random_streams import RandomStreams
 
 
 class WorstOf(Attack):
-    """The cheap ensemble: runs attacks one after the other and keeps each clip's worst result.
+    """A simple ensemble: runs attacks one after the other and keeps each clip's worst result.
 
     Worst means success first, then the value of the judge, by its own aim for all attacks. No attack
     at all competes, too, so a result is never better for the model than the clean clip. PGD with

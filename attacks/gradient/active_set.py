@@ -8,12 +8,12 @@ from torch import Tensor
 from steadyear.attacks.core.query import Query
 from steadyear.attacks.signal.sizes import keep_worse
 
-_EVERY = 4  # steps between two looks at who is left, for a look waits for the device
+_EVERY = 4  # steps between two checks of which clips are left, for a check waits for the device
 _FLAT = 1e-3  # growth of an objective, in shares of it, that is none
 
 
 class ActiveSet:
-    """Clips leave a search when the attack has reached its aim there, or climbs no more.
+    """Clips leave a search when the attack has reached its aim there, or its objective rises no more.
 
     Args:
         query: What is attacked.

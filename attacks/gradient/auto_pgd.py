@@ -13,7 +13,7 @@ from steadyear.attacks.balls import L1, Ball
 from steadyear.attacks.core.attack import Attack, AttackSettings
 from steadyear.attacks.core.query import Query
 from steadyear.attacks.gradient.active_set import ActiveSet, check_patience
-from steadyear.attacks.gradient.auto_pgd_l1 import climb_l1
+from steadyear.attacks.gradient.auto_pgd_l1 import ascend_l1
 from steadyear.attacks.gradient.starts import side_by_side, worst_of_starts
 from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import per_clip
@@ -88,19 +88,19 @@ class APGD(Attack):
         return side_by_side(self, self.restarts)
 
     def solve(self, query: Query, rng: RandomStreams) -> Tensor:
-        """Climb from every start and keep each clip's worst result."""
+        """Ascend from every start and keep each clip's worst result."""
         streams = range(self.restarts)
         if query.start is not None:
             streams = range(1, self.restarts)
         drawn = [self.ball.sample_in_ball(query.x, rng.stream(number)) for number in streams]
         starts = drawn if query.start is None else [query.start, *drawn]
-        return worst_of_starts(query, starts, self._climb)
+        return worst_of_starts(query, starts, self._ascend)
 
-    def _climb(self, query: Query, start: Tensor) -> tuple[Tensor, Tensor]:
+    def _ascend(self, query: Query, start: Tensor) -> tuple[Tensor, Tensor]:
         active = ActiveSet(query, self.until_success, self.patience)
         start = query.project(start)
         if isinstance(self.ball, L1):
-            return climb_l1(query, self.ball, active, start, self.steps)
+            return ascend_l1(query, self.ball, active, start, self.steps)
         path = _Path(query, active, start, _FIRST_STEP * self.ball.eps)
         periods = {end: end - begin for begin, end in pairwise([0, *checkpoints(self.steps)])}
         for step in range(1, self.steps):

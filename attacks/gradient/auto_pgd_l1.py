@@ -17,7 +17,7 @@ _FEWER = 1.5  # by how much a step moves fewer values than the worst point has
 _SHORTER, _SHORTEST = 1.5, 10.0  # divisors of the step
 
 
-def climb_l1(
+def ascend_l1(
     query: Query, ball: L1, active: ActiveSet, start: Tensor, steps: int
 ) -> tuple[Tensor, Tensor]:
     """The worst point on a path from a start, and its objective.

@@ -63,7 +63,7 @@ class MIFGSM(Attack):
         return self.relative_step * self.ball.eps
 
     def solve(self, query: Query, rng: RandomStreams) -> Tensor:
-        """Climb along the gathered gradients."""
+        """Ascend along the accumulated gradients."""
         x = query.x
         point = best = gathered = torch.zeros_like(x)
         value = x.new_full((len(x),), -torch.inf)

@@ -78,8 +78,8 @@ class PGD(Attack):
         return side_by_side(self, self.restarts)
 
     def solve(self, query: Query, rng: RandomStreams) -> Tensor:
-        """Climb from every start and keep each clip's worst result."""
-        return worst_of_starts(query, self._starts(query, rng), self._climb)
+        """Ascend from every start and keep each clip's worst result."""
+        return worst_of_starts(query, self._starts(query, rng), self._ascend)
 
     def _starts(self, query: Query, rng: RandomStreams) -> list[Tensor]:
         if not self.random_start:
@@ -90,7 +90,7 @@ class PGD(Attack):
         drawn = [self.ball.sample_in_ball(query.x, rng.stream(number)) for number in streams]
         return drawn if query.start is None else [query.start, *drawn]
 
-    def _climb(self, query: Query, start: Tensor) -> tuple[Tensor, Tensor]:
+    def _ascend(self, query: Query, start: Tensor) -> tuple[Tensor, Tensor]:
         x, point = query.x, query.project(start).clone()
         best, value = point.clone(), x.new_full((len(x),), -torch.inf)
         active = ActiveSet(query, self.until_success, self.patience)

@@ -62,7 +62,7 @@ class SignAdam(Attack):
         return True
 
     def solve(self, query: Query, rng: RandomStreams) -> Tensor:
-        """Climb, and keep what reached a threshold last."""
+        """Ascend, and keep what reached a threshold last."""
         kept = torch.zeros_like(query.x)
         clips = torch.arange(len(kept), device=kept.device)
         point, first, second = (torch.zeros_like(kept) for _ in range(3))

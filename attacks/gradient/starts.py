@@ -11,7 +11,7 @@ from steadyear.attacks.core.attack import Attack
 from steadyear.attacks.core.query import Query
 from steadyear.attacks.signal.sizes import keep_worse
 
-Climb = Callable[[Query, Tensor], tuple[Tensor, Tensor]]
+Ascent = Callable[[Query, Tensor], tuple[Tensor, Tensor]]
 """A search from starting perturbations; what it found for each clip, and its objective."""
 
 
@@ -25,7 +25,7 @@ def side_by_side(attack: Attack, starts: int) -> int:
     return starts if attack.clips_independent else 1
 
 
-def worst_of_starts(query: Query, starts: Sequence[Tensor], climb: Climb) -> Tensor:
+def worst_of_starts(query: Query, starts: Sequence[Tensor], ascend: Ascent) -> Tensor:
     """Search from every start, and keep each clip's worst result.
 
     All starts are searched at once, as one larger batch, where clips do not depend on each other.
@@ -33,15 +33,15 @@ def worst_of_starts(query: Query, starts: Sequence[Tensor], climb: Climb) -> Ten
     Args:
         query: What is attacked.
         starts: Perturbations to start from, shape (batch, ...) each.
-        climb: The search.
+        ascend: The search.
     """
     if len(starts) == 1 or not query.clips_independent:
-        best, value = climb(query, starts[0])
+        best, value = ascend(query, starts[0])
         for start in starts[1:]:
-            best, value = keep_worse(best, value, *climb(query, start))
+            best, value = keep_worse(best, value, *ascend(query, start))
         return best
     repeated = query.repeat(len(starts))
-    found, value = climb(repeated, torch.cat(list(starts)))
+    found, value = ascend(repeated, torch.cat(list(starts)))
     winner = value.reshape(len(starts), -1).argmax(0)
     found = found.reshape(len(starts), *query.x.shape)
     return found[winner, torch.arange(len(winner), device=winner.device)]

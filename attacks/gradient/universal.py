@@ -26,7 +26,7 @@ Batches = Iterable[tuple[Tensor, Tensor | None]]
 class Universal(Attack):
     """A universal perturbation: the aim of Moosavi-Dezfooli et al. (2017, arXiv 1610.08401).
 
-    ``fit`` climbs the summed objective of one batch after the other with projected steps on a single
+    ``fit`` maximises the summed objective of one batch after the other with projected steps on a single
     perturbation (Shafahi et al., 2020, arXiv 1811.11304, algorithm 2, without clipping the loss); steps
     shrink to zero over the epochs. In a ball that depends on the clip it may be as large as around the
     training clip that allows most. An attack adds the perturbation to every clip and projects; it asks nothing of

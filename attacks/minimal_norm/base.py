@@ -24,7 +24,7 @@ class MinimalNorm(Attack):
 
     ``ball`` names the norm. With ``eps`` infinite nothing limits the search but 100 times the clip's
     own size; a finite ``eps`` is a cap, and what needs more is no success. A clip without success
-    is handed back clean: size 0 and ``success`` false. A clip that is beyond its aim before the attack has
+    is returned clean: size 0 and ``success`` false. A clip that is beyond its aim before the attack has
     size 0 and ``success`` true.
 
     Figures of the damage mean little here, for it is just beyond the aim by construction: the size

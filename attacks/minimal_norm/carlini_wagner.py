@@ -16,14 +16,14 @@ from steadyear.attacks.objectives.base import Objective
 from steadyear.attacks.signal.sizes import keep_worse, l2_norm, linf_norm, per_clip
 from steadyear.foundation.random_streams import RandomStreams
 
-_FIRST_RATE, _LAST_RATE = 0.1, 0.005  # shares of the largest value of the foretold perturbation
+_FIRST_RATE, _LAST_RATE = 0.1, 0.005  # shares of the largest value of the predicted perturbation
 _GROWTH = 10.0  # of a constant that was too small, as published
 _BETA1, _BETA2 = 0.9, 0.999
 _SMALL = 1e-12
 
 
 class _Outlook(NamedTuple):
-    """What the first gradient foretells: start, value-wise scale and constant of each clip."""
+    """What the first gradient predicts: start, value-wise scale and constant of each clip."""
 
     start: Tensor
     scale: Tensor
@@ -36,7 +36,7 @@ class CarliniWagner(MinimalNorm):
     Adam minimises the squared norm plus a constant times the hinge of the objective's margin, so
     that every task is served. The constant of each clip is searched by bisection: it grows until the
     attack succeeds, and shrinks from there. Learning rate and first constant follow from the
-    boundary that the margin and its gradient foretell, where the paper has fixed numbers, so that
+    boundary that the margin and its gradient predict, where the paper has fixed numbers, so that
     results scale with the unit of the input. Bounds are kept by projection and not by a change of
     variables: the hyperbolic tangent is flat where clean values are at the bounds. For the rest see
     ``MinimalNorm``.
@@ -96,7 +96,7 @@ class CarliniWagner(MinimalNorm):
         start = query.project(self.kick(x, rng) * per_clip(lost, x))
         here = query.gradient(start, function=aim)
         slope = l2_norm(here.gradient)
-        # Silence in the gradient foretells nothing; a margin of zero is a boundary not yet crossed.
+        # Silence in the gradient predicts nothing; a margin of zero is a boundary not yet crossed.
         slope = torch.where(slope > 0, slope, here.value.abs() / l2_norm(start).clamp_min(_SMALL))
         ahead = here.value.abs() / slope.clamp_min(torch.finfo(slope.dtype).tiny)
         ahead = torch.minimum(ahead.clamp_min(_SMALL), self.farthest(x))

@@ -92,7 +92,7 @@ class DeepFool(MinimalNorm):
             far = self.farthest(x)[clips]
             least = _LEAST * self.ball.size(walked[clips], x[clips])
             ahead = (nearest.distance + least).clamp_max(far)
-            # A clip that stands still is asked about where clips cannot be told apart.
+            # A clip that stands still is evaluated where clips cannot be told apart.
             move = per_clip(ahead * open_[clips], nearest.way) * nearest.way
             walked[clips] = self.ball.project_to_radius(walked[clips] + move, far, x[clips])
         return self.shrink(query, found)

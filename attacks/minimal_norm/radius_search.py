@@ -22,7 +22,7 @@ class RadiusSearch(MinimalNorm):
 
     Each clip has a radius of its own: it shrinks where the attack succeeds and grows where it does
     not. Until the first success it reaches a little beyond the boundary that the margin and its
-    gradient foretell. An objective may know several paths (classes: the soft margin and the margin),
+    gradient predict. An objective may know several paths (classes: the soft margin and the margin),
     which share the steps. The smallest perturbation with success is kept, and at last drawn towards
     the clean clip by bisection.
 
@@ -74,7 +74,7 @@ class RadiusSearch(MinimalNorm):
             slope = self.ball.dual_norm(here.gradient, x)
             ahead = torch.where(slope > 0, margin.abs() / slope, NEAREST * own)
             gamma = self.gamma(annealing)
-            # The foretold boundary itself would only be approached, and never crossed.
+            # The predicted boundary itself would only be approached, and never crossed.
             unmet = torch.where(
                 smallest.isfinite(), radius * (1 + gamma), (size + ahead) * (1 + FIRST_GAMMA)
             )

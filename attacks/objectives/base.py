@@ -58,7 +58,7 @@ class Objective(ABC):
         """
 
     def paths(self) -> list[Callable[[Tensor, Tensor, Tensor], Tensor]]:
-        """What minimal-norm attacks climb, one after the other: margins, or smooth stand-ins."""
+        """What minimal-norm attacks maximise, one after the other: margins, or smooth stand-ins."""
         return [self.margin]
 
     @final

@@ -19,7 +19,7 @@ _RISE = 2.0  # by how much a threshold may rise from one frame to the next
 
 @torch.no_grad()
 def masking_threshold(x: Tensor, sample_rate: float, bins: int) -> Tensor:
-    """Energy that each coefficient of an orthonormal transform may have without being heard.
+    """Energy that each coefficient of an orthonormal transform may have without being audible.
 
     Johnston's model (1988, "Transform coding of audio signals using perceptual noise criteria"): the
     energy of critical bands, spread over its neighbours as by Schroeder et al. (1979), lies above
@@ -65,7 +65,7 @@ def bark(frequency: Tensor) -> Tensor:
 
 
 def threshold_in_quiet(frequency: Tensor) -> Tensor:
-    """Sound pressure level in dB of a sine that is just heard (Terhardt, 1979), at most 68 dB.
+    """Sound pressure level in dB of a sine that is just audible (Terhardt, 1979), at most 68 dB.
 
     Args:
         frequency: Frequencies in Hz, above 0.

@@ -1,4 +1,4 @@
-"""Windows of recordings and the species that are heard in them."""
+"""Windows of recordings and the species that occur in them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class BirdClips:
         )
 
     def target(self, clip: int, num_classes: int) -> Tensor:
-        """Return which species are heard, shape (num_classes,), float32.
+        """Return which species occur, shape (num_classes,), float32.
 
         Args:
             clip: Position of the clip.

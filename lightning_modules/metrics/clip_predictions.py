@@ -32,7 +32,7 @@ class ClipOutputs(Metric):
 
 
 class ClipPredictions(ClipOutputs):
-    """Hands out predictions and targets in one piece."""
+    """Predictions and targets in one piece."""
 
     def update(self, prediction: Tensor, target: Tensor, index: Tensor) -> None:
         """Add a batch.
@@ -61,5 +61,5 @@ class ClipPredictions(ClipOutputs):
 
 
 def _joined(state: list[Tensor] | Tensor) -> Tensor:
-    # After a sync across processes torchmetrics hands out one tensor instead of a list.
+    # After a sync across processes torchmetrics gives one tensor instead of a list.
     return torch.cat(state) if isinstance(state, list) else state

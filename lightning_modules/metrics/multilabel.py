@@ -101,7 +101,7 @@ class MultilabelMetric(ClipOutputs):
     def clips(self) -> Clips:
         """What was collected, each clip once."""
         index, prediction, target = (
-            # After a sync across processes torchmetrics hands out one tensor instead of a list.
+            # After a sync across processes torchmetrics gives one tensor instead of a list.
             state if isinstance(state, list) else [state]
             for state in (self.index, self.prediction, self.target)
         )

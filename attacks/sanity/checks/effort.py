@@ -180,7 +180,7 @@ def _judge_textbook(samples: list[Sample]) -> Finding:
 
 @check(23, "textbook", "rise, in rises of a textbook attack", _judge_textbook, "attack", "full")
 def textbook(context: CheckContext) -> dict[str, Tensor] | None:
-    """Climb with code that shares no line with the attack, its ball or its solver."""
+    """Ascend with code that shares no line with the attack, its ball or its solver."""
     if not context.iterative or context.attack.ball.norm not in NORMS:
         return None
     steps, eps, flat = (

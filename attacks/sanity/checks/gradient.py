@@ -107,9 +107,15 @@ def _judge_differences(samples: list[Sample]) -> Finding:
     return Finding(graded(error, 0.05, 0.25), error, says, worst.where)
 
 
-@check(7, "finite_differences", "error of gradients along random ways", _judge_differences, "model")
+@check(
+    7,
+    "finite_differences",
+    "error of gradients along random directions",
+    _judge_differences,
+    "model",
+)
 def finite_differences(context: CheckContext) -> dict[str, Tensor] | None:
-    """Compare slopes along random directions with those that the gradient foretells."""
+    """Compare slopes along random directions with those that the gradient predicts."""
     clips = len(context.x)
     few = context.first(_FEW)
     with few.bound_model() as bound:
@@ -171,7 +177,7 @@ def _error(
     bound: BoundModel, point: Tensor, gradient: Tensor, index: Tensor, stride: float
 ) -> Tensor:
     step = per_clip(stride * loudness(bound.start), point)
-    foretold, seen = [], []
+    predicted, seen = [], []
     for number in range(_DIRECTIONS):
         way = (
             RandomStreams(bound.attack.seed, index, stream=_STREAM + number).uniform(point).sign()
@@ -179,8 +185,8 @@ def _error(
         )
         ahead, behind = bound.value(point + way).double(), bound.value(point - way).double()
         seen.append((ahead - behind) / 2)
-        foretold.append((gradient.double() * way.double()).flatten(1).sum(1))
-    a, b = torch.stack(foretold), torch.stack(seen)
+        predicted.append((gradient.double() * way.double()).flatten(1).sum(1))
+    a, b = torch.stack(predicted), torch.stack(seen)
     if bound.attack.objective.couples_clips:
         # Each value changes with every clip, and gradients are those of the sum of equal values.
         a = a.mean(1, keepdim=True).expand_as(b)

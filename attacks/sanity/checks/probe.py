@@ -52,7 +52,7 @@ def _judge_artefact(samples: list[Sample]) -> Finding:
 
 @check(3, "artefact", "difference when the attacked clips are asked again", _judge_artefact, "cell")
 def artefact(context: CheckContext) -> dict[str, Tensor]:
-    """Predict again, objective and success included, from the tensor that was handed out."""
+    """Predict again, objective and success included, from the tensor that was returned."""
     got, objective = context.got, context.objective
     with context.bound_model() as bound:
         prediction = bound.prediction(got.adversarial)

@@ -20,7 +20,7 @@ class RaySearch(Attack):
 
     Blocks of a vector of signs are flipped in ever finer halves; a flip stays where the aim is still
     reached at the shortest length so far, which is then shortened by bisection (RayS: Chen and Gu,
-    2020, arXiv 2006.12792). A clip whose shortest length is beyond the budget is handed back clean.
+    2020, arXiv 2006.12792). A clip whose shortest length is beyond the budget is returned clean.
 
     Args:
         objective: Says whether the aim is reached; ``None`` stands for ``SquaredError()``.

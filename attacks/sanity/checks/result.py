@@ -38,7 +38,7 @@ def _judge_budget(samples: list[Sample]) -> Finding:
     needs="no attack that has a budget",
 )
 def budget(context: CheckContext) -> dict[str, Tensor] | None:
-    """Measure again, in float64, what was handed out against the clean input of the batch."""
+    """Measure again, in float64, what was returned against the clean input of the batch."""
     if not math.isfinite(context.budget):
         return None
     got, eps = context.got, context.budget
@@ -221,7 +221,7 @@ def monotone(context: CheckContext) -> dict[str, Tensor] | None:
     "share of clips with a worse point on the path",
     share_judge(
         "silent",
-        "of the clips had a worse point on the attack's path than the one handed out",
+        "of the clips had a worse point on the attack's path than the one returned",
         good=0.0,
         bad=0.01,
     ),
@@ -229,7 +229,7 @@ def monotone(context: CheckContext) -> dict[str, Tensor] | None:
     needs="no iterative attack whose path could be seen",
 )
 def silent_success(context: CheckContext) -> dict[str, Tensor] | None:
-    """Compare the best value on the path with the value handed out."""
+    """Compare the best value on the path with the value returned."""
     if not context.aimed or len(context.path) < 2:
         return None
     best = torch.stack(context.path).amax(0)

@@ -18,7 +18,7 @@ Scope = Literal["model", "attack", "cell", "clips", "given"]
 
 ``model``: the first clips, once for everything that an attack may read of the model. ``attack``: the
 first clips, once per attack, at its middle budget. ``cell``: the first clips, at every budget.
-``clips``: all clips, at every budget, from what the attack handed out. ``given``: somewhere else.
+``clips``: all clips, at every budget, from what the attack returned. ``given``: somewhere else.
 """
 Measure = Callable[[CheckContext], "dict[str, Tensor] | None"]
 """Numbers by name, each of shape (clips,); ``None`` where the check has no meaning."""

@@ -71,7 +71,7 @@ class SyntheticClips(SyntheticSource):
 class SyntheticMusic(AudioDataModule):
     """Synthetic clips with eight emotions as targets and seven mid-level concepts.
 
-    Each concept is drawn uniformly and independently and can be heard (``synthesis``); the
+    Each concept is drawn uniformly and independently and is audible (``synthesis``); the
     emotions are a fixed function of them (``emotions``) plus Gaussian noise of the raters. The
     concept labels have no noise.
 

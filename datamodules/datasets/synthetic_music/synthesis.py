@@ -1,4 +1,4 @@
-"""Ten seconds of music in which seven concepts can be heard.
+"""Ten seconds of music in which seven concepts are audible.
 
 * melody: level and range of a bright lead voice above the chords.
 * articulation: from legato (0) to staccato (1): length of the chords.

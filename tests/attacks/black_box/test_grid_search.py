@@ -36,7 +36,7 @@ def test_a_grid_finds_the_planted_optimum() -> None:
     assert (result.gradient_queries == 0).all()
 
 
-def test_refinement_climbs_from_the_grid() -> None:
+def test_refinement_ascends_from_the_grid() -> None:
     coarse = GridSearch(Linf(1.0), points=5)(Planted(), torch.zeros(3, 2), TARGET)
     fine = GridSearch(Linf(1.0), points=5, refine=True, steps=20)(
         Planted(), torch.zeros(3, 2), TARGET

@@ -146,7 +146,7 @@ def test_cost_is_reached_where_all_clips_go_all_the_way(task, version, worst) ->
 
 
 @TASK
-def test_clips_that_fall_early_cost_the_climbs_for_everyone(task) -> None:
+def test_clips_that_fall_early_cost_the_ascents_for_everyone(task) -> None:
     net, x, target = case_of(task)
     attack = quick(Linf(3.0), task, version="1.0-quick")
     result = attack(net, x, target)
@@ -155,12 +155,12 @@ def test_clips_that_fall_early_cost_the_climbs_for_everyone(task) -> None:
     assert (result.gradient_queries == 2 * steps).all()
     assert (result.forward_queries == 4).all()
     assert attack.cost.gradient_queries > 2 * steps
-    climbs = {"regression": 2, "multilabel": 1, "multiclass": 1}[task]
+    ascents = {"regression": 2, "multilabel": 1, "multiclass": 1}[task]
     result = quick(Linf(3.0), task)(net, x, target)
     assert result.success.all()
-    assert (result.gradient_queries == climbs * steps).float().mean() > 0.7
+    assert (result.gradient_queries == ascents * steps).float().mean() > 0.7
     # Others have success at a point of less damage than was seen.
-    assert (result.gradient_queries <= (climbs + 1) * steps).all()
+    assert (result.gradient_queries <= (ascents + 1) * steps).all()
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_success_goes_before_damage_only_where_it_is_asked_for() -> None:
         torch.testing.assert_close(worst.largest, OutputLoss()(worse, target))
 
 
-def test_climbing_with_success_never_pays_for_losing_it() -> None:
+def test_going_on_with_success_never_pays_for_losing_it() -> None:
     clean = torch.tensor([[1.0, -2.0]]).expand(40, 2)
     labels = torch.tensor([[1.0, 1.0]]).expand(40, 2)
     z = 6 * torch.rand(40, 2, generator=torch.Generator().manual_seed(0)) - 3
@@ -285,7 +285,7 @@ def test_climbing_with_success_never_pays_for_losing_it() -> None:
     assert torch.equal(objective.success(z, clean, target), hit)
 
 
-def test_clips_that_broke_late_are_climbed_on() -> None:
+def test_clips_that_broke_late_are_continued() -> None:
     case, index = case_of("multilabel"), torch.arange(24)
     ball, plan = Linf(EPS["multilabel"]), PLANS["1.1-quick"]
     on = quick(ball, "multilabel")(*case, index=index)
@@ -301,7 +301,7 @@ def test_clips_that_broke_late_are_climbed_on() -> None:
 
 
 @pytest.mark.parametrize("task", ["multilabel", "multiclass"])
-def test_climbs_that_seek_success_end_with_it(task) -> None:
+def test_ascents_that_seek_success_end_with_it(task) -> None:
     case, index = case_of(task), torch.arange(24)
     plan = PLANS["1.1-quick"]._replace(further=False)
     found = []

@@ -185,7 +185,7 @@ SOLVERS = {
 @pytest.mark.parametrize("attack", SOLVERS.values(), ids=SOLVERS)
 @pytest.mark.parametrize("objective", [BatchCorrelation(), ClassRanking()])
 def test_solvers_attack_the_batch_as_one(attack, objective, monkeypatch) -> None:
-    """What is handed out was asked about as it is: no mix of clips from different points."""
+    """What is returned was evaluated as it is: no mix of clips from different points."""
     torch.manual_seed(3)
     net = nn.Sequential(nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 4))
     x = torch.randn(8, 12)
