@@ -123,7 +123,7 @@ def test_cost_is_what_a_clip_pays_that_resists_everything(task, ball, version, w
     asked = Asked(net)
     result = attack(asked, x, target)
     assert not result.success.any()
-    # Who resists everything is not climbed on.
+    # A clip that resists everything is not continued.
     on = version != "1.0-quick" and worst == "success"
     steps, cost = PLANS[version].steps, attack.cost
     assert result.gradient_queries.unique().tolist() == [cost.gradient_queries - on * steps]
