@@ -46,8 +46,9 @@ lint: $(INSTALLED_DEV)
 typecheck: $(INSTALLED_DEV)
 	$(BIN)/mypy
 
+# Without the whole demonstration, which takes as long as all others; make demo shows it.
 test-slow: $(INSTALLED_DEV)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m 'slow and not gpu'
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'slow and not gpu' -k 'not test_demo_shows'
 
 test-oldest: $(INSTALLED_OLDEST)
 	$(OLDEST)/bin/python -m pytest -n auto --dist loadfile
