@@ -108,7 +108,7 @@ from steadyear.attacks.objectives.regression import (
     Towards,
 )
 from steadyear.attacks.signal.sizes import l2_norm, linf_norm, snr_db
-from steadyear.foundation.import_room import import_room
+from steadyear.foundation.import_room import concrete_subclasses, import_room
 from steadyear.foundation.random_streams import RandomStreams
 
 _ROOMS = ("gradient", "minimal_norm", "black_box", "ensembles", "objectives", "balls", "domains")
@@ -120,12 +120,10 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for a cla
 
     def __getattr__(name: str) -> Any:
         """A class of a file that was added to a room; the list below is what type checkers know."""
-        left = [Attack, Objective, Ball, Domain]
-        while left:
-            kind = left.pop()
-            left += kind.__subclasses__()
-            if kind.__name__ == name and kind.__module__.startswith(f"{__name__}."):
-                return kind
+        for base in (Attack, Objective, Ball, Domain):
+            for kind in concrete_subclasses(base, __name__):
+                if kind.__name__ == name:
+                    return kind
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,7 +1,5 @@
 """Balls: which perturbations are allowed, clip by clip."""
 
-from inspect import isabstract
-
 from steadyear.attacks.balls.bands import FrequencyMask
 from steadyear.attacks.balls.base import Ball, NormBall
 from steadyear.attacks.balls.l1 import L1
@@ -9,20 +7,14 @@ from steadyear.attacks.balls.norms import L2, Linf
 from steadyear.attacks.balls.psychoacoustic import Psychoacoustic
 from steadyear.attacks.balls.snr import SNR
 from steadyear.attacks.balls.unbounded import Unbounded
-from steadyear.foundation.import_room import import_room
+from steadyear.foundation.import_room import concrete_subclasses, import_room
 
 import_room(__name__)
 
 
 def concrete_balls() -> list[type[Ball]]:
     """Every ball that can be made; a file in this room is enough to add one."""
-    found, left = list[type[Ball]](), list[type[Ball]](Ball.__subclasses__())
-    while left:
-        kind = left.pop(0)
-        left += kind.__subclasses__()
-        if kind.__module__.startswith(__name__) and not isabstract(kind):
-            found.append(kind)
-    return found
+    return concrete_subclasses(Ball, __name__)
 
 
 __all__ = [

@@ -63,8 +63,9 @@ def macro_f1(prediction: Tensor, target: Tensor) -> float:
 @score("multiclass", "ECE")
 def calibration_error(prediction: Tensor, target: Tensor) -> float:
     """Expected calibration error: confidence minus accuracy, absolute, mean over bins."""
-    found = multiclass_calibration_error(prediction, target, prediction.shape[1], n_bins=BINS)
-    return float(found)
+    # TorchMetrics would take logits that happen to lie between 0 and 1 for probabilities.
+    probability = prediction.softmax(1)
+    return float(multiclass_calibration_error(probability, target, prediction.shape[1], BINS))
 
 
 def class_recalls(prediction: Tensor, target: Tensor) -> Tensor:

@@ -171,7 +171,7 @@ class SteadyEarCLI(LightningCLI):
             print(f"Test this run: steadyear test {files} --run {self.folder.name}", flush=True)
 
     def instantiate_classes(self) -> None:
-        """Build everything, with one front end for model and data; a start that fails leaves no empty folder behind."""
+        """Build everything, with one front end for model and data; a failure leaves no empty folder."""
         try:
             super().instantiate_classes()
             share_frontend(self.model, self.datamodule)

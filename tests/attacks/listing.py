@@ -5,29 +5,19 @@
 
 from __future__ import annotations
 
-from inspect import getdoc, isabstract
+from inspect import getdoc
 from pathlib import Path
 
 import steadyear.attacks
 from steadyear.attacks import Attack, Ball, Objective
+from steadyear.foundation.import_room import concrete_subclasses
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "attacks.md"
 START, END = "<!-- listing -->\n", "<!-- end -->"
 # The searches of the sanity checks are for them alone.
 ROOMS = ("gradient", "minimal_norm", "black_box", "ensembles", "objectives", "balls")
-HOMES = tuple(f"{steadyear.attacks.__name__}.{room}." for room in ROOMS)
-
-
-def concrete(base: type) -> list[type]:
-    """Every class of ours that can be made, by room and name."""
-    found, left = set[type](), list(base.__subclasses__())
-    while left:
-        kind = left.pop()
-        left += kind.__subclasses__()
-        if kind.__module__.startswith(HOMES) and not isabstract(kind):
-            found.add(kind)
-    return sorted(found, key=lambda kind: (kind.__module__.split(".")[2], kind.__name__.lower()))
+HOMES = [f"{steadyear.attacks.__name__}.{room}" for room in ROOMS]
 
 
 def listing() -> str:
@@ -35,12 +25,16 @@ def listing() -> str:
     lines = []
     for title, base in (("attack", Attack), ("objective", Objective), ("ball", Ball)):
         lines += [f"| {title} | what it is |", "|---|---|"]
-        for kind in concrete(base):
+        for kind in sorted(concrete_subclasses(base, *HOMES), key=_place):
             path = Path(*kind.__module__.split(".")[1:]).with_suffix(".py")
             first, *_ = (getdoc(kind) or "").split("\n\n")
             lines.append(f"| [{kind.__name__}](../{path}) | {' '.join(first.split())} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _place(kind: type) -> tuple[str, str]:
+    return kind.__module__.split(".")[2], kind.__name__.lower()
 
 
 def with_listing(page: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
 
 import numpy as np
@@ -20,6 +19,7 @@ from steadyear.attacks import (
     Noise,
     View,
 )
+from steadyear.foundation.import_room import concrete_subclasses
 from tests.attacks.registry import ATTACKS, BALLS, BALLS_ELSEWHERE
 
 PLAIN_BALLS = (Linf, L2)
@@ -37,20 +37,11 @@ EVERY = pytest.mark.parametrize(
 
 def concrete(base: type) -> set[type]:
     """Every class of the package that can be made, whether or not the public list shows it."""
-    found, left = set(), [base]
-    while left:
-        kind = left.pop()
-        left += kind.__subclasses__()
-        public = (
-            kind.__module__.startswith("steadyear.attacks.") and ".sanity." not in kind.__module__
-        )
-        if (
-            public
-            and not inspect.isabstract(kind)
-            and not kind.__name__.startswith(("_", "Watched"))
-        ):
-            found.add(kind)
-    return found
+    return {
+        kind
+        for kind in concrete_subclasses(base, attacks.__name__)
+        if ".sanity." not in kind.__module__ and not kind.__name__.startswith(("_", "Watched"))
+    }
 
 
 def unlisted(base: type, rows: Iterable[str]) -> set[str]:

@@ -22,14 +22,13 @@ def _quick_checks() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_pictures(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Figures are drawn small and without layout, but where a module has ``FULL_PICTURES``."""
+    """Figures are drawn in full but with few pixels, unless a module has ``FULL_PICTURES``."""
     if getattr(request.module, "FULL_PICTURES", False):
         yield
         return
     save = Figure.savefig
 
     def save_small(figure: Figure, *args: Any, **kwargs: Any) -> None:
-        figure.set_layout_engine("none")
         save(figure, *args, **kwargs | {"dpi": 20})
 
     with pytest.MonkeyPatch.context() as patch:

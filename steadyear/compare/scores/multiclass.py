@@ -27,7 +27,7 @@ def multiclass(
         Every registered score, see ``steadyear.lightning_modules.metrics``; and the recall of every
         class that occurs.
     """
-    # Imported here: PyTorch takes seconds to load, and comparisons of regressions do not need it.
+    # Imported here: Lightning takes seconds to load, and comparisons of regressions do not need it.
     import torch
 
     from steadyear.lightning_modules.metrics import multiclass_scores

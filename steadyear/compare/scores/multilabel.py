@@ -44,7 +44,7 @@ def multilabel(
         ``cmap``, ``auroc``, ``top1``, ``top1_with_nocalls`` and ``micro_ap``, see
         ``steadyear.lightning_modules.metrics``; and the average precision of every class that occurs.
     """
-    # Imported here: PyTorch takes seconds to load, and comparisons of regressions do not need it.
+    # Imported here: Lightning takes seconds to load, and comparisons of regressions do not need it.
     import torch
 
     from steadyear.lightning_modules.metrics import multilabel_scores

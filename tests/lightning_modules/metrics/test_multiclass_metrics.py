@@ -58,6 +58,17 @@ def test_numbers_columns_and_one_hot_labels_are_the_same(clips):
         class_numbers(torch.tensor([[1, 1, 0], [0, 1, 0]]))
 
 
+def test_small_logits_are_no_probabilities(clips):
+    prediction, target = clips
+    small = (prediction - prediction.min()) / (prediction.max() - prediction.min())
+    confidence, right = small.softmax(1).amax(1), small.argmax(1) == target
+    assert confidence.max() < 7 / 15  # all in few bins
+    bins = (confidence * 15).ceil()
+    gaps = [(confidence - right.float())[bins == b].sum().abs().item() for b in range(1, 16)]
+    found = multiclass_scores(small, target)["calibration_error"]
+    assert found == pytest.approx(sum(gaps) / 60, rel=1e-5)
+
+
 def test_a_diverged_model_has_no_score(clips):
     prediction, target = clips
     prediction[3, 2] = math.nan
