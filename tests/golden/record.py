@@ -17,7 +17,15 @@ import torch
 FOLDER = Path(__file__).resolve().parent
 
 
-from tests.golden import golden_attacks, golden_streams
+from tests.golden import (
+    attack_streams,  # noqa: F401 (enters its streams)
+    data_streams,  # noqa: F401 (enters its streams)
+    golden_attacks,
+    result_streams,  # noqa: F401 (enters its streams)
+)
+from tests.golden import (
+    streams as registry,
+)
 
 
 def attacks() -> dict[str, Any]:
@@ -44,9 +52,9 @@ def attacks() -> dict[str, Any]:
 def streams() -> dict[str, Any]:
     """Values of all keyed random numbers."""
     found = {}
-    for name in golden_streams.STREAMS:
+    for name in registry.STREAMS:
         with TemporaryDirectory() as folder:
-            found[name] = golden_streams.numbers(name, Path(folder))
+            found[name] = registry.numbers(name, Path(folder))
     return found
 
 
