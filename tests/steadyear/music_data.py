@@ -51,9 +51,9 @@ def write_emotify(folder: Path) -> None:
 
 
 def write_esc50(folder: Path) -> None:
-    """Write the table of 100 clips in 50 classes and five folds, and clips of 2 s.
+    """Write the table of 150 clips in 50 classes and five folds, and clips of 2 s.
 
-    Every class has a tone of its own.
+    Every class has a tone of its own, and clips in three folds, one of 1 to 3 among them.
 
     Args:
         folder: Where they go.
@@ -62,8 +62,8 @@ def write_esc50(folder: Path) -> None:
     (folder / "meta").mkdir()
     rng, time = np.random.default_rng(2), np.arange(2 * 16000) / 16000
     rows = ["filename,fold,target,category,esc10,src_file,take"]
-    for number in range(100):
-        label, fold, source = number % 50, number % 5 + 1, 100000 + number
+    for number in range(150):
+        label, fold, source = number % 50, (number + number // 50) % 5 + 1, 100000 + number
         name = f"{fold}-{source}-A-{label}.wav"
         tone = 0.3 * np.sin(2 * np.pi * (200 + 60 * label) * time)
         clip = tone + rng.normal(scale=0.01, size=len(time))

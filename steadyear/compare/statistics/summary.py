@@ -128,8 +128,8 @@ def strongest(systems: Sequence[SystemSummary], cells: Sequence[Cell]) -> Cell:
     """Find the headline: the attack with the largest error, on average, at its largest budget.
 
     Attacks that more systems met go first: the headline compares them. A system that did not meet it
-    is left out of the mean. Attacks that minimise the norm do not take
-    part where there are others.
+    is left out of the mean. Of attacks that leave nothing the one with most gradient queries is
+    taken. Attacks that minimise the norm do not take part where there are others.
 
     Args:
         systems: The systems.
@@ -143,11 +143,14 @@ def strongest(systems: Sequence[SystemSummary], cells: Sequence[Cell]) -> Cell:
 
     key = systems[0].group.runs[0].task.strength
 
-    def strength(cell: Cell) -> tuple[int, float]:
-        met = [each.attacked[cell].metrics[key] for each in systems if cell in each.attacked]
-        mean = math.fsum(error.mean for error in met) / len(met)
+    def strength(cell: Cell) -> tuple[int, float, float]:
+        met = [each.attacked[cell].metrics for each in systems if cell in each.attacked]
+        mean, queries = (
+            math.fsum(metrics[name].mean for metrics in met) / len(met)
+            for name in (key, "gradient_queries")
+        )
         # An undefined error could not be shown, so it is never the headline if another exists.
-        return len(met), mean if math.isfinite(mean) else -math.inf
+        return len(met), mean if math.isfinite(mean) else -math.inf, queries
 
     return max(largest.values(), key=strength)
 
